@@ -1,0 +1,302 @@
+//! Frames: a length, a digest and a body, maybe compressed (spec sections 1 and 5).
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::compression::Compression;
+use crate::limits::Limits;
+use crate::message::{Message, MessageId};
+
+/// Bytes of the length header.
+pub(crate) const LENGTH: usize = 4;
+/// Bytes of the digest.
+pub(crate) const DIGEST: usize = 32;
+/// Bytes before the body of a plain frame.
+pub(crate) const FRAME_HEAD: usize = LENGTH + DIGEST;
+
+/// A frame whose digest is good: `length | SHA-256(body) | body`, uncompressed.
+///
+/// A frame that came compressed is kept expanded, with a note of the method.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    plain: Bytes,
+    compression: Option<Compression>,
+}
+
+impl Frame {
+    /// Frames whose digest the caller has just computed or compared.
+    pub(crate) fn trusted(plain: Bytes, compression: Option<Compression>) -> Self {
+        Self { plain, compression }
+    }
+
+    /// Reads one whole frame, length header included, with every method this build has.
+    ///
+    /// # Errors
+    /// As [`RawFrame::verify`]; also bytes missing or left over.
+    pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
+        let mut buffer = BytesMut::from(bytes);
+        match RawFrame::split_from(&mut buffer, limits)? {
+            Some(raw) if buffer.is_empty() => raw.verify(Compression::AVAILABLE, limits),
+            Some(_) => Err(FrameError::Trailing { bytes: buffer.len() }),
+            None => Err(FrameError::Incomplete { bytes: buffer.len() }),
+        }
+    }
+
+    /// The digest of the body.
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        let mut digest = [0; DIGEST];
+        digest.copy_from_slice(&self.plain[LENGTH..FRAME_HEAD]);
+        digest.into()
+    }
+
+    /// The encoded message.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.plain[FRAME_HEAD..]
+    }
+
+    /// The whole plain frame, as it goes onto a link without compression.
+    #[must_use]
+    pub fn plain(&self) -> &Bytes {
+        &self.plain
+    }
+
+    /// The method under which it came.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
+    /// The whole frame under `method`, to be shared by all links that use it; the plain one where
+    /// this build lacks the method. The result may well be longer than the plain frame.
+    #[must_use]
+    pub fn compressed(&self, method: Compression) -> Bytes {
+        let mut frame = vec![0; LENGTH];
+        if !method.compress(&self.plain[LENGTH..], &mut frame) {
+            return self.plain.clone();
+        }
+        let length = (frame.len() - LENGTH) as u32;
+        frame[..LENGTH].copy_from_slice(&length.to_be_bytes());
+        frame.into()
+    }
+}
+
+impl From<Frame> for Bytes {
+    fn from(frame: Frame) -> Self {
+        frame.plain
+    }
+}
+
+/// A frame cut off a stream by its length and not looked into yet.
+#[derive(Clone, Debug)]
+pub struct RawFrame {
+    /// Length header included.
+    bytes: Bytes,
+}
+
+impl RawFrame {
+    /// Cuts the next frame off the front of `buffer`, when all of it is there.
+    ///
+    /// The length is judged as soon as its four bytes are there, before anything else is
+    /// buffered. Nothing is copied.
+    ///
+    /// # Errors
+    /// A length above `limits.frame`, or too small for a digest. The stream is of no more use.
+    pub fn split_from(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Self>, FrameError> {
+        let Some(header) = buffer.first_chunk::<LENGTH>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*header);
+        if length > limits.frame {
+            return Err(FrameError::TooLong { length, limit: limits.frame });
+        }
+        if (length as usize) < DIGEST {
+            return Err(FrameError::TooShort { length });
+        }
+        let total = LENGTH + length as usize;
+        if buffer.len() < total {
+            return Ok(None);
+        }
+        Ok(Some(Self { bytes: buffer.split_to(total).freeze() }))
+    }
+
+    /// The id that its body has if the frame is plain and honest.
+    ///
+    /// Whoever has verified a body under this id before can drop a copy unread, without hashing.
+    #[must_use]
+    pub fn claimed_id(&self) -> MessageId {
+        let mut digest = [0; DIGEST];
+        digest.copy_from_slice(&self.bytes[LENGTH..FRAME_HEAD]);
+        digest.into()
+    }
+
+    /// Bytes on the wire, length header included.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Finds out by the digest what the frame is: plain, or compressed with one of `methods`.
+    ///
+    /// A plain frame is always accepted. No announcement is trusted: methods are tried by the mark
+    /// at the front of their output, and only a good digest decides.
+    ///
+    /// # Errors
+    /// No reading of the bytes has a good digest, or one expands beyond `limits.expanded`. The
+    /// link is of no more use.
+    pub fn verify(self, methods: &[Compression], limits: &Limits) -> Result<Frame, FrameError> {
+        let data = &self.bytes[LENGTH..];
+        let mut over_limit = None;
+        let marked = |method: &&Compression| **method != Compression::Snappy && method.marks(data);
+        // A mark may be a plain digest's chance beginning; snappy has none. So: what is marked,
+        // then plain, then snappy.
+        if let Some(method) = methods.iter().find(marked) {
+            match expand(data, *method, limits) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) => over_limit = Some(error),
+            }
+        }
+        if is_good(data) {
+            return Ok(Frame::trusted(self.bytes, None));
+        }
+        if methods.contains(&Compression::Snappy) {
+            match expand(data, Compression::Snappy, limits) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) => over_limit = over_limit.or(Some(error)),
+            }
+        }
+        Err(over_limit.unwrap_or(FrameError::Digest { length: data.len() as u32 }))
+    }
+}
+
+fn expand(data: &[u8], method: Compression, limits: &Limits) -> Result<Option<Frame>, FrameError> {
+    let mut plain = Vec::with_capacity(LENGTH + 2 * data.len());
+    plain.put_bytes(0, LENGTH);
+    if !method.expand(data, limits.expanded, &mut plain)? || !is_good(&plain[LENGTH..]) {
+        return Ok(None);
+    }
+    let length = (plain.len() - LENGTH) as u32;
+    plain[..LENGTH].copy_from_slice(&length.to_be_bytes());
+    Ok(Some(Frame::trusted(plain.into(), Some(method))))
+}
+
+fn is_good(data: &[u8]) -> bool {
+    data.split_at_checked(DIGEST)
+        .is_some_and(|(digest, body)| Sha256::digest(body).as_slice() == digest)
+}
+
+/// Why a stream of frames cannot go on. The peer is to blame, and its link is of no more use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Told by the header alone, before anything is buffered.
+    #[error("a frame of {length} bytes is announced, over the limit of {limit}")]
+    TooLong {
+        /// Length from the header.
+        length: u32,
+        /// The limit, in bytes.
+        limit: u32,
+    },
+    /// There is no room for a digest.
+    #[error("a frame of {length} bytes is announced; a digest alone takes 32")]
+    TooShort {
+        /// Length from the header.
+        length: u32,
+    },
+    /// Neither as it stands nor expanded does the frame hash to its digest.
+    #[error("no reading of the frame's {length} bytes matches its SHA-256 digest")]
+    Digest {
+        /// Length from the header.
+        length: u32,
+    },
+    /// Expanding was broken off.
+    #[error("a frame expands by {method} to more than the limit of {limit} bytes")]
+    Expanded {
+        /// The method by which it expands.
+        method: Compression,
+        /// The limit, in bytes.
+        limit: u32,
+    },
+    /// A single frame was asked for.
+    #[error("the frame is cut short after {bytes} bytes")]
+    Incomplete {
+        /// Bytes there are.
+        bytes: usize,
+    },
+    /// A single frame was asked for.
+    #[error("{bytes} bytes follow the frame")]
+    Trailing {
+        /// Bytes left over.
+        bytes: usize,
+    },
+}
+
+impl TryFrom<Frame> for Message {
+    type Error = crate::MessageError;
+
+    fn try_from(frame: Frame) -> Result<Self, Self::Error> {
+        Self::parse(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IdForm, MainFlag, Value};
+
+    fn message() -> Message {
+        let payload = [Value::from(0), Value::from("x".repeat(300))];
+        let limits = Limits::default();
+        Message::encode(MainFlag::Broadcast, IdForm::Bin, "1", 9, &payload, &limits).unwrap()
+    }
+
+    #[test]
+    fn a_length_is_judged_from_its_header_alone() {
+        let limits = Limits { frame: 100, ..Limits::default() };
+        let split = |header: [u8; 4]| {
+            let mut buffer = BytesMut::from(&header[..]);
+            RawFrame::split_from(&mut buffer, &limits).map(|raw| raw.is_some())
+        };
+        assert_eq!(split([0, 0, 0, 101]), Err(FrameError::TooLong { length: 101, limit: 100 }));
+        assert_eq!(split([0, 0, 0, 31]), Err(FrameError::TooShort { length: 31 }));
+        assert_eq!(split([0, 0, 0, 100]), Ok(false));
+    }
+
+    #[test]
+    fn a_compressed_frame_of_a_method_left_out_is_refused() {
+        for method in Compression::AVAILABLE.iter().copied() {
+            let mut buffer = BytesMut::from(message().frame().compressed(method));
+            let limits = Limits::default();
+            let raw = RawFrame::split_from(&mut buffer, &limits).unwrap().unwrap();
+            let others: Vec<_> =
+                Compression::AVAILABLE.iter().copied().filter(|other| *other != method).collect();
+            assert!(matches!(raw.clone().verify(&others, &limits), Err(FrameError::Digest { .. })));
+            let frame = raw.verify(&[method], &limits).unwrap();
+            assert_eq!(frame.compression(), Some(method));
+            assert_eq!(frame.plain(), message().frame().plain());
+        }
+    }
+
+    #[test]
+    fn a_frame_that_expands_too_far_is_named_so() {
+        for method in Compression::AVAILABLE.iter().copied() {
+            let bytes = message().frame().compressed(method);
+            let limits = Limits { expanded: 200, ..Limits::default() };
+            let refused = Frame::decode(bytes, &limits).unwrap_err();
+            assert_eq!(refused, FrameError::Expanded { method, limit: 200 });
+        }
+    }
+
+    #[test]
+    fn one_frame_is_neither_cut_nor_followed() {
+        let whole = message().frame().plain().clone();
+        let cut = Frame::decode(whole.slice(..whole.len() - 1), &Limits::default()).unwrap_err();
+        assert_eq!(cut, FrameError::Incomplete { bytes: whole.len() - 1 });
+        let mut longer = BytesMut::from(&whole[..]);
+        longer.put_u8(0);
+        let trailing = Frame::decode(longer.freeze(), &Limits::default()).unwrap_err();
+        assert_eq!(trailing, FrameError::Trailing { bytes: 1 });
+    }
+}

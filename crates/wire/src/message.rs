@@ -1,0 +1,465 @@
+//! Messages: what a frame holds (spec section 1).
+
+use std::fmt;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use rmpv::Value;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::flags::{MainFlag, SubFlag};
+use crate::frame::{DIGEST, FRAME_HEAD, Frame, LENGTH};
+use crate::limits::Limits;
+use crate::reader::{Reader, Token};
+use crate::value::{ValueReader, bin_len, encoded_len_of};
+
+/// SHA-256 of a message's encoded body: the name under which nodes recognise a broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId([u8; DIGEST]);
+
+impl MessageId {
+    /// The 32 bytes of the digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; DIGEST] {
+        &self.0
+    }
+}
+
+impl From<[u8; DIGEST]> for MessageId {
+    fn from(digest: [u8; DIGEST]) -> Self {
+        Self(digest)
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How a node writes ids: py2p as MessagePack binary, js2p as text (spec section 3).
+///
+/// Each of the two misunderstands ids in the other form, so a node answers each peer in the
+/// peer's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdForm {
+    /// MessagePack `bin`, as py2p.
+    Bin,
+    /// MessagePack `str`, as js2p.
+    Str,
+}
+
+impl IdForm {
+    /// An id in this form.
+    #[must_use]
+    pub fn value(self, id: &str) -> Value {
+        match self {
+            Self::Bin => Value::Binary(id.as_bytes().to_vec()),
+            Self::Str => Value::from(id),
+        }
+    }
+
+    /// The form of a value that holds an id.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Binary(_) => Some(Self::Bin),
+            Value::String(_) => Some(Self::Str),
+            _ => None,
+        }
+    }
+}
+
+/// A message: `[kind, sender, time, payload...]` in MessagePack, together with its frame.
+///
+/// The encoded bytes are kept as they came. A message that is relayed is therefore neither
+/// encoded nor hashed again, and cloning one copies no bytes. The payload is decoded on demand.
+/// Two messages are equal when their ids are.
+///
+/// ```
+/// use rs2p_wire::{IdForm, Limits, MainFlag, Message, SubFlag, Value};
+///
+/// let payload = [SubFlag::Broadcast.into(), Value::from("hello")];
+/// let limits = Limits::default();
+/// let message =
+///     Message::encode(MainFlag::Broadcast, IdForm::Bin, "2sei", 1_500_000_000, &payload, &limits)?;
+/// assert_eq!(message.sender(), b"2sei");
+/// assert_eq!(message.payload(&limits)?, payload);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    frame: Frame,
+    kind: MainFlag,
+    time: u64,
+    sender: Span,
+    sender_form: IdForm,
+    payload: Span,
+}
+
+/// A part of the body: where it begins, and how long it is (bytes of a sender, elements of a
+/// payload).
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    at: u32,
+    length: u32,
+}
+
+impl Message {
+    /// Writes a message of the smallest encoding, as py2p does, and hashes it.
+    ///
+    /// `time` is in whole seconds since the Unix epoch. `payload` begins with the sub-flag.
+    ///
+    /// # Errors
+    /// The frame would be longer, or nested deeper, than `limits` allow.
+    pub fn encode(
+        kind: MainFlag,
+        sender_form: IdForm,
+        sender: &str,
+        time: u64,
+        payload: &[Value],
+        limits: &Limits,
+    ) -> Result<Self, EncodeError> {
+        let head = DIGEST + 5 + 9 + bin_len(sender.len()) + 9;
+        let length = head + encoded_len_of(payload, 1, limits)?;
+        let limit = limits.frame.min(limits.expanded);
+        if length > limit as usize {
+            return Err(EncodeError::TooLong { length, limit });
+        }
+        let mut buffer = BytesMut::with_capacity(LENGTH + length);
+        buffer.put_bytes(0, FRAME_HEAD);
+        let mut writer = Writer(buffer);
+        writer.array_head(payload.len() + 3);
+        writer.unsigned(kind.into());
+        let sender = writer.id(sender, sender_form);
+        writer.unsigned(time);
+        let payload_span = Span { at: writer.offset(), length: payload.len() as u32 };
+        for value in payload {
+            writer.value(value);
+        }
+        let mut buffer = writer.0;
+        let length = (buffer.len() - LENGTH) as u32;
+        buffer[..LENGTH].copy_from_slice(&length.to_be_bytes());
+        let digest = Sha256::digest(&buffer[FRAME_HEAD..]);
+        buffer[LENGTH..FRAME_HEAD].copy_from_slice(&digest);
+        let frame = Frame::trusted(buffer.freeze(), None);
+        Ok(Self { frame, kind, time, sender, sender_form, payload: payload_span })
+    }
+
+    /// Reads the head of a verified frame's body. The payload is not looked at; bytes behind the
+    /// message are ignored, as by both references.
+    ///
+    /// # Errors
+    /// The body is not a MessagePack array, is cut short, or its first three elements are not a
+    /// whole number, an id and a time.
+    pub fn parse(frame: Frame) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(frame.body(), 0);
+        let count = match reader.token()? {
+            Token::Array(count @ 3..) => count,
+            Token::Array(count) => return Err(MessageError::TooShort { elements: count }),
+            _ => return Err(MessageError::NotAnArray),
+        };
+        let at = reader.at();
+        let kind = whole(reader.token()?).ok_or(MessageError::Kind { at })?;
+        let at = reader.at();
+        let (form, text) = match reader.token()? {
+            Token::Bin(text) => (IdForm::Bin, text),
+            Token::Str(text) => (IdForm::Str, text),
+            _ => return Err(MessageError::Sender { at }),
+        };
+        let length = text.len() as u32;
+        let sender = Span { at: reader.at() as u32 - length, length };
+        let at = reader.at();
+        let time = whole(reader.token()?).ok_or(MessageError::Time { at })?;
+        let payload = Span { at: reader.at() as u32, length: count - 3 };
+        Ok(Self { frame, kind: kind.into(), time, sender, sender_form: form, payload })
+    }
+
+    /// Its name: the SHA-256 of [`body`](Self::body).
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        self.frame.id()
+    }
+
+    /// How it travels.
+    #[must_use]
+    pub fn kind(&self) -> MainFlag {
+        self.kind
+    }
+
+    /// The author's id, as text in base 58 if the author is honest. Anything may stand here.
+    #[must_use]
+    pub fn sender(&self) -> &[u8] {
+        let at = self.sender.at as usize;
+        &self.body()[at..at + self.sender.length as usize]
+    }
+
+    /// The form in which the author wrote its id.
+    #[must_use]
+    pub fn sender_form(&self) -> IdForm {
+        self.sender_form
+    }
+
+    /// When the author says it was written, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// How many elements the payload has, the sub-flag among them.
+    #[must_use]
+    pub fn payload_len(&self) -> u32 {
+        self.payload.length
+    }
+
+    /// First element of the payload, when it is a number at all.
+    #[must_use]
+    pub fn sub_flag(&self) -> Option<SubFlag> {
+        if self.payload.length == 0 {
+            return None;
+        }
+        let token = Reader::new(self.body(), self.payload.at as usize).token().ok()?;
+        whole(token).map(SubFlag::from)
+    }
+
+    /// Decodes the payload.
+    ///
+    /// # Errors
+    /// Broken MessagePack, invalid UTF-8 in a text, or more than `limits` allow.
+    pub fn payload(&self, limits: &Limits) -> Result<Vec<Value>, MessageError> {
+        let Span { at, length } = self.payload;
+        ValueReader::new(self.body(), at as usize, limits).values(length, 1)
+    }
+
+    /// Checks the payload as [`payload`](Self::payload) does, without building it.
+    ///
+    /// Both references drop the neighbour that hands them a broken payload, so a relay checks
+    /// before it passes one on.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
+        let Span { at, length } = self.payload;
+        ValueReader::new(self.body(), at as usize, limits).skim(length, 1)
+    }
+
+    /// The encoded message, byte for byte as its author wrote it.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.frame.body()
+    }
+
+    /// The frame that carries it.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Message {}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id())
+            .field("kind", &self.kind)
+            .field("sender", &String::from_utf8_lossy(self.sender()))
+            .field("time", &self.time)
+            .field("payload", &self.payload(&Limits::default()))
+            .finish()
+    }
+}
+
+/// A whole number; js2p writes numbers from 2^31 on as floats.
+fn whole(token: Token<'_>) -> Option<u64> {
+    /// Whole numbers up to here are exact in a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = match token {
+        Token::Unsigned(number) => return Some(number),
+        Token::Signed(number) => return u64::try_from(number).ok(),
+        Token::Float32(number) => f64::from(number),
+        Token::Float64(number) => number,
+        _ => return None,
+    };
+    ((0.0..=EXACT).contains(&float) && float.fract() == 0.0).then_some(float as u64)
+}
+
+/// Writes smallest forms into a buffer whose first bytes are the frame's head.
+struct Writer(BytesMut);
+
+impl Writer {
+    fn offset(&self) -> u32 {
+        (self.0.len() - FRAME_HEAD) as u32
+    }
+
+    fn array_head(&mut self, length: usize) {
+        match length {
+            0..16 => self.0.put_u8(0x90 | length as u8),
+            16..=0xffff => {
+                self.0.put_u8(0xdc);
+                self.0.put_u16(length as u16);
+            }
+            _ => {
+                self.0.put_u8(0xdd);
+                self.0.put_u32(length as u32);
+            }
+        }
+    }
+
+    fn unsigned(&mut self, number: u64) {
+        match number {
+            0..0x80 => self.0.put_u8(number as u8),
+            0x80..=0xff => self.0.put_slice(&[0xcc, number as u8]),
+            0x100..=0xffff => {
+                self.0.put_u8(0xcd);
+                self.0.put_u16(number as u16);
+            }
+            0x1_0000..=0xffff_ffff => {
+                self.0.put_u8(0xce);
+                self.0.put_u32(number as u32);
+            }
+            _ => {
+                self.0.put_u8(0xcf);
+                self.0.put_u64(number);
+            }
+        }
+    }
+
+    fn id(&mut self, id: &str, form: IdForm) -> Span {
+        let length = id.len();
+        match (form, length) {
+            (IdForm::Str, 0..32) => self.0.put_u8(0xa0 | length as u8),
+            (form, 0..=0xff) => {
+                self.0.put_u8(if form == IdForm::Bin { 0xc4 } else { 0xd9 });
+                self.0.put_u8(length as u8);
+            }
+            (form, 0x100..=0xffff) => {
+                self.0.put_u8(if form == IdForm::Bin { 0xc5 } else { 0xda });
+                self.0.put_u16(length as u16);
+            }
+            (form, _) => {
+                self.0.put_u8(if form == IdForm::Bin { 0xc6 } else { 0xdb });
+                self.0.put_u32(length as u32);
+            }
+        }
+        let at = self.offset();
+        self.0.put_slice(id.as_bytes());
+        Span { at, length: length as u32 }
+    }
+
+    fn value(&mut self, value: &Value) {
+        // The length was told beforehand and the buffer grows at need: writing cannot fail.
+        let written = rmpv::encode::write_value(&mut (&mut self.0).writer(), value);
+        debug_assert!(written.is_ok());
+    }
+}
+
+/// Why a message cannot be written. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The frame would be longer than the limit: send less at a time, or raise the limit on
+    /// every node.
+    #[error("the message takes up to {length} bytes, over the frame limit of {limit}")]
+    TooLong {
+        /// Upper bound of the length of the frame behind its length header.
+        length: usize,
+        /// The limit, in bytes.
+        limit: u32,
+    },
+    /// A value is nested deeper than the limit: flatten it.
+    #[error("a value is nested deeper than the limit of {limit} levels")]
+    TooDeep {
+        /// The limit, in levels.
+        limit: u16,
+    },
+}
+
+/// Why the body of a good frame is not a message: its author's fault, or that of whoever forged
+/// it. `at` is an offset into the body.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The body is not an array.
+    #[error("the body does not begin with a MessagePack array")]
+    NotAnArray,
+    /// Kind, sender and time make three elements.
+    #[error("the body has {elements} elements; a message has 3 at least")]
+    TooShort {
+        /// Elements there are.
+        elements: u32,
+    },
+    /// The message type is not a whole number.
+    #[error("the message type at byte {at} is not a whole number from 0 on")]
+    Kind {
+        /// Where it stands.
+        at: usize,
+    },
+    /// The sender is neither text nor binary.
+    #[error("the sender at byte {at} is neither text nor binary")]
+    Sender {
+        /// Where it stands.
+        at: usize,
+    },
+    /// The time is not a whole number of seconds.
+    #[error("the time at byte {at} is not a whole number of seconds from 0 on")]
+    Time {
+        /// Where it stands.
+        at: usize,
+    },
+    /// The body ends within a value.
+    #[error("the body ends at byte {at}, {missing} bytes short")]
+    Truncated {
+        /// Where the value's missing part begins.
+        at: usize,
+        /// How much is missing at least, in bytes.
+        missing: usize,
+    },
+    /// 0xc1 begins no value.
+    #[error("byte {at} is 0xc1, which begins no MessagePack value")]
+    ReservedMarker {
+        /// Where it stands.
+        at: usize,
+    },
+    /// A text that is none.
+    #[error("the text at byte {at} is not UTF-8")]
+    InvalidUtf8 {
+        /// Where the text begins.
+        at: usize,
+    },
+    /// Arrays or maps within arrays or maps, beyond the limit.
+    #[error("byte {at} is nested deeper than the limit of {limit} levels")]
+    TooDeep {
+        /// Where the level too many begins.
+        at: usize,
+        /// The limit, in levels.
+        limit: u16,
+    },
+    /// More values than the limit.
+    #[error("the array or map at byte {at} brings the message over the limit of {limit} values")]
+    TooManyItems {
+        /// Where the array or map begins.
+        at: usize,
+        /// The limit, in values.
+        limit: u32,
+    },
+}
+
+impl From<Message> for Bytes {
+    /// The whole plain frame, length header included.
+    fn from(message: Message) -> Self {
+        message.frame.into()
+    }
+}

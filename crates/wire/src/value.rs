@@ -1,0 +1,244 @@
+//! MessagePack values, read within [`Limits`].
+
+use rmpv::{Utf8String, Value};
+
+use crate::limits::Limits;
+use crate::message::{EncodeError, MessageError};
+use crate::reader::{Reader, Token};
+
+/// The bytes of a text or binary value, and nothing of any other.
+///
+/// py2p writes keys and ids as binary, js2p as text; they are the same key and the same id, so
+/// compare them by these bytes.
+#[must_use]
+pub fn text_bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::String(text) => Some(text.as_bytes()),
+        Value::Binary(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// Reads values one after the other and counts what they cost.
+pub(crate) struct ValueReader<'a> {
+    reader: Reader<'a>,
+    limits: Limits,
+    items_left: u32,
+}
+
+impl<'a> ValueReader<'a> {
+    /// `at`: where in `body` the first value begins.
+    pub(crate) fn new(body: &'a [u8], at: usize, limits: &Limits) -> Self {
+        Self { reader: Reader::new(body, at), limits: *limits, items_left: limits.items }
+    }
+
+    /// `count` values that stand at nesting `depth`.
+    pub(crate) fn values(&mut self, count: u32, depth: u16) -> Result<Vec<Value>, MessageError> {
+        self.enter(count, depth)?;
+        (0..count).map(|_| self.value(depth)).collect()
+    }
+
+    fn value(&mut self, depth: u16) -> Result<Value, MessageError> {
+        let at = self.reader.at();
+        Ok(match self.reader.token()? {
+            Token::Nil => Value::Nil,
+            Token::Bool(boolean) => boolean.into(),
+            Token::Unsigned(number) => number.into(),
+            Token::Signed(number) => number.into(),
+            Token::Float32(number) => number.into(),
+            Token::Float64(number) => number.into(),
+            Token::Str(bytes) => Value::String(utf8(bytes, at)?.into()),
+            Token::Bin(bytes) => Value::Binary(bytes.to_vec()),
+            Token::Ext(kind, bytes) => Value::Ext(kind, bytes.to_vec()),
+            Token::Array(length) => Value::Array(self.values(length, depth + 1)?),
+            Token::Map(length) => {
+                self.enter(length.saturating_mul(2), depth + 1)?;
+                let mut pairs = Vec::with_capacity(length as usize);
+                for _ in 0..length {
+                    pairs.push((self.value(depth + 1)?, self.value(depth + 1)?));
+                }
+                Value::Map(pairs)
+            }
+        })
+    }
+
+    /// Checks `count` values at `depth` without building them.
+    pub(crate) fn skim(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {
+        self.enter(count, depth)?;
+        for _ in 0..count {
+            let at = self.reader.at();
+            match self.reader.token()? {
+                Token::Str(bytes) => {
+                    utf8(bytes, at)?;
+                }
+                Token::Array(length) => self.skim(length, depth + 1)?,
+                Token::Map(length) => self.skim(length.saturating_mul(2), depth + 1)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Accounts for an array or map before any memory is set aside for it: each value takes a
+    /// byte at least, so a count beyond the remaining bytes is cut short here.
+    fn enter(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {
+        let at = self.reader.at();
+        if depth > self.limits.nesting() {
+            return Err(MessageError::TooDeep { at, limit: self.limits.nesting() });
+        }
+        if count as usize > self.reader.remaining() {
+            let missing = count as usize - self.reader.remaining();
+            return Err(MessageError::Truncated { at, missing });
+        }
+        self.items_left = self
+            .items_left
+            .checked_sub(count)
+            .ok_or(MessageError::TooManyItems { at, limit: self.limits.items })?;
+        Ok(())
+    }
+}
+
+fn utf8(bytes: &[u8], at: usize) -> Result<&str, MessageError> {
+    std::str::from_utf8(bytes).map_err(|_| MessageError::InvalidUtf8 { at })
+}
+
+/// Length of the smallest encodings of values that stand at nesting `depth`.
+///
+/// # Errors
+/// Nesting beyond `limits`: the value is refused before anything recurses into its depth.
+pub(crate) fn encoded_len_of<'a>(
+    values: impl IntoIterator<Item = &'a Value>,
+    depth: u16,
+    limits: &Limits,
+) -> Result<usize, EncodeError> {
+    if depth > limits.nesting() {
+        return Err(EncodeError::TooDeep { limit: limits.nesting() });
+    }
+    values.into_iter().try_fold(0, |sum, value| Ok(sum + encoded_len(value, depth, limits)?))
+}
+
+fn encoded_len(value: &Value, depth: u16, limits: &Limits) -> Result<usize, EncodeError> {
+    Ok(match value {
+        Value::Nil | Value::Boolean(_) => 1,
+        Value::Integer(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(0..=0x7f), _) | (None, Some(-0x20..)) => 1,
+            (Some(0x80..=0xff), _) | (None, Some(-0x80..)) => 2,
+            (Some(0x100..=0xffff), _) | (None, Some(-0x8000..)) => 3,
+            (Some(0x1_0000..=0xffff_ffff), _) | (None, Some(-0x8000_0000..)) => 5,
+            _ => 9,
+        },
+        Value::F32(_) => 5,
+        Value::F64(_) => 9,
+        Value::String(text) => str_len(text),
+        Value::Binary(bytes) => bin_len(bytes.len()),
+        Value::Ext(_, bytes) => match bytes.len() {
+            length @ (1 | 2 | 4 | 8 | 16) => length + 2,
+            length @ 0..=0xff => length + 3,
+            length @ 0x100..=0xffff => length + 4,
+            length => length + 6,
+        },
+        Value::Array(values) => {
+            array_len(values.len()) + encoded_len_of(values, depth + 1, limits)?
+        }
+        Value::Map(pairs) => {
+            let inner = pairs.iter().flat_map(|(key, value)| [key, value]);
+            array_len(pairs.len()) + encoded_len_of(inner, depth + 1, limits)?
+        }
+    })
+}
+
+pub(crate) fn bin_len(length: usize) -> usize {
+    length
+        + if length <= 0xff {
+            2
+        } else if length <= 0xffff {
+            3
+        } else {
+            5
+        }
+}
+
+fn str_len(text: &Utf8String) -> usize {
+    let length = text.as_bytes().len();
+    if length < 32 { length + 1 } else { bin_len(length) }
+}
+
+/// Head of an array or map; both come in the same sizes.
+fn array_len(length: usize) -> usize {
+    if length < 16 {
+        1
+    } else if length <= 0xffff {
+        3
+    } else {
+        5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> Value {
+        (1..depth).fold(Value::Array(Vec::new()), |inner, _| Value::Array(vec![inner]))
+    }
+
+    #[test]
+    fn the_length_told_is_the_length_written() {
+        let integers = [0, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, u64::MAX >> 32, u64::MAX];
+        let negatives = [-1, -32, -33, -128, -129, -32768, -32769, -2_147_483_648, i64::MIN];
+        let lengths = [0, 1, 2, 4, 8, 15, 16, 17, 31, 32, 255, 256, 65_535, 65_536];
+        let values = integers
+            .into_iter()
+            .map(Value::from)
+            .chain(negatives.into_iter().map(Value::from))
+            .chain(lengths.into_iter().flat_map(|length| {
+                let array = vec![Value::Nil; length];
+                let map = array.iter().cloned().map(|value| (value, true.into())).collect();
+                [
+                    Value::from("x".repeat(length)),
+                    Value::Binary(vec![0; length]),
+                    Value::Ext(7, vec![0; length]),
+                    Value::Array(array),
+                    Value::Map(map),
+                ]
+            }))
+            .chain([Value::F32(1.5), Value::F64(1.5)]);
+        for value in values {
+            let mut written = Vec::new();
+            rmpv::encode::write_value(&mut written, &value).unwrap();
+            assert_eq!(encoded_len_of([&value], 1, &Limits::default()), Ok(written.len()));
+        }
+    }
+
+    #[test]
+    fn nesting_is_refused_at_the_same_depth_both_ways() {
+        let limits = Limits { depth: 5, ..Limits::default() };
+        for (depth, fits) in [(4, true), (5, false)] {
+            let value = nested(depth);
+            let mut written = Vec::new();
+            rmpv::encode::write_value(&mut written, &value).unwrap();
+            assert_eq!(encoded_len_of([&value], 1, &limits).is_ok(), fits, "{depth}");
+            let read = ValueReader::new(&written, 0, &limits).values(1, 1);
+            assert_eq!(read.is_ok(), fits, "{depth}");
+            assert_eq!(ValueReader::new(&written, 0, &limits).skim(1, 1).is_ok(), fits);
+        }
+    }
+
+    #[test]
+    fn an_array_that_claims_more_than_there_is_sets_no_memory_aside() {
+        let claim = [0xdd, 0xff, 0xff, 0xff, 0xff];
+        let read = ValueReader::new(&claim, 0, &Limits::default()).values(1, 1);
+        assert_eq!(read, Err(MessageError::Truncated { at: 5, missing: 0xffff_ffff }));
+    }
+
+    #[test]
+    fn items_are_counted_over_all_levels() {
+        let limits = Limits { items: 6, ..Limits::default() };
+        let body = [0x92, 0x01, 0x81, 0x02, 0x03, 0x04];
+        assert!(ValueReader::new(&body, 0, &limits).values(2, 1).is_ok());
+        let limits = Limits { items: 5, ..limits };
+        let error = MessageError::TooManyItems { at: 3, limit: 5 };
+        assert_eq!(ValueReader::new(&body, 0, &limits).values(2, 1), Err(error.clone()));
+        assert_eq!(ValueReader::new(&body, 0, &limits).skim(2, 1), Err(error));
+    }
+}

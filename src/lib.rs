@@ -1,0 +1,14 @@
+//! Peer-to-peer networking, one layer at a time.
+//!
+//! Each layer is a crate of its own, re-exported here behind a feature of the same name:
+//!
+//! | feature | module | what it gives |
+//! | --- | --- | --- |
+//! | `wire` | [`wire`] | messages and frames as py2p 0.7 and js2p 0.7 speak them, without I/O |
+//! | `base` | [`base`] | subnets, node ids, the handshake, the state machine interface |
+//! | `net` | `base::net` | the tokio driver: real sockets for any machine |
+
+#[cfg(feature = "base")]
+pub use rs2p_base as base;
+#[cfg(feature = "wire")]
+pub use rs2p_wire as wire;
