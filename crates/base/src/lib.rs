@@ -1,1 +1,32 @@
-//! placeholder
+//! What every layer of rs2p stands on: networks and names, the handshake, the state machine
+//! interface, and (feature `net`) the tokio driver.
+//!
+//! - A [`Protocol`] names a network, a [`NodeId`] a node, an [`Endpoint`] a place to dial.
+//! - A [`Machine`] is a protocol without I/O: inputs and the time go in, outputs and the next
+//!   deadline come out.
+//! - A [`Link`] is the machine of a single link. It shakes hands with py2p, js2p and rs2p nodes;
+//!   the layers above own one for each of their links.
+
+mod deadlines;
+mod endpoint;
+mod handshake;
+mod link;
+mod local_node;
+mod machine;
+mod node_id;
+mod out_frame;
+mod protocol;
+mod time;
+
+pub use deadlines::Deadlines;
+pub use endpoint::{Endpoint, EndpointError};
+pub use handshake::{Capability, Handshake, HandshakeError};
+pub use link::{Link, LinkOutput, QueueFull};
+pub use local_node::{LinkConfig, LocalNode};
+pub use machine::{
+    CloseReason, DialError, DialId, Input, LinkId, Machine, Origin, Output, RequestId,
+};
+pub use node_id::{NodeId, NodeIdError};
+pub use out_frame::{COMPRESS_FROM, Fanout, OutFrame};
+pub use protocol::{Protocol, ProtocolId};
+pub use time::Time;

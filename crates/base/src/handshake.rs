@@ -1,0 +1,175 @@
+//! What two nodes tell each other first (spec sections 3, 5 and 6).
+
+use rs2p_wire::{
+    Compression, EncodeError, IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value,
+    text_bytes,
+};
+use thiserror::Error;
+
+use crate::endpoint::Endpoint;
+use crate::node_id::{NodeId, NodeIdError};
+use crate::time::Time;
+
+/// Something a node can do beyond the protocol of the originals.
+///
+/// Capabilities travel as numbers in the handshake's list of compression methods, where old peers
+/// pass over what they do not know. An extension is spoken only to peers that announced its
+/// number. Each number is documented on a page of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Capability(u8);
+
+impl Capability {
+    /// The node is an rs2p node: it reads the opening handshake of six packets, ids in either
+    /// form, and any number of frames in one write.
+    pub const RS2P: Self = Self(0);
+
+    /// Numbers from here on, 256 of them, are capabilities. Compression methods lie below.
+    const FIRST_CODE: u64 = 0x7200;
+
+    /// The capability with this number among rs2p's.
+    #[must_use]
+    pub const fn new(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> u64 {
+        Self::FIRST_CODE + u64::from(self.0)
+    }
+
+    /// The capability that a number in a peer's list stands for.
+    #[must_use]
+    pub fn from_code(code: u64) -> Option<Self> {
+        let number = code.checked_sub(Self::FIRST_CODE)?;
+        u8::try_from(number).ok().map(Self)
+    }
+}
+
+/// A handshake: who a node is, which network it belongs to, where it can be dialled, and what it
+/// can decode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The node's id.
+    pub id: NodeId,
+    /// The id of its protocol, as text. Anything may stand here.
+    pub protocol: String,
+    /// Where it wants to be dialled; nothing for a node that cannot be.
+    pub address: Option<Endpoint>,
+    /// Compression methods it can decode, by number, in its order; unknown ones included.
+    pub methods: Vec<u64>,
+    /// What it can do beyond the originals.
+    pub capabilities: Vec<Capability>,
+    /// How it writes ids.
+    pub form: IdForm,
+    /// Whether it is an rs2p node's opening handshake, which old peers pass over: it has a packet
+    /// too many for them. Its sender waits to learn how the other side writes ids.
+    pub opening: bool,
+}
+
+impl Handshake {
+    /// Packets of a handshake, the sub-flag among them.
+    const PACKETS: u32 = 5;
+    /// The packet that an opening handshake has on top.
+    const OPENING: u64 = 1;
+    /// Most compression methods and capabilities that are read from a peer's list.
+    const MAX_METHODS: usize = 64;
+
+    /// Whether a message is a handshake or claims to be one. Chord's two-packet message with the
+    /// same sub-flag is none.
+    #[must_use]
+    pub fn is_in(message: &Message) -> bool {
+        (Self::PACKETS..=Self::PACKETS + 1).contains(&message.payload_len())
+            && message.sub_flag() == Some(SubFlag::Handshake)
+    }
+
+    /// The message that carries it.
+    ///
+    /// # Errors
+    /// It is longer than `limits` allow.
+    pub fn encode(&self, now: Time, limits: &Limits) -> Result<Message, EncodeError> {
+        let id = self.id.to_string();
+        let address = match &self.address {
+            Some(address) => address.to_value(),
+            None => Value::Array(vec![Value::Nil, Value::Nil]),
+        };
+        let capabilities = self.capabilities.iter().map(|capability| capability.code());
+        let methods = self.methods.iter().copied().chain(capabilities).map(Value::from);
+        let mut payload = vec![
+            SubFlag::Handshake.into(),
+            self.form.value(&id),
+            self.form.value(&self.protocol),
+            address,
+            Value::Array(methods.collect()),
+        ];
+        if self.opening {
+            payload.push(Self::OPENING.into());
+        }
+        Message::encode(MainFlag::Whisper, self.form, &id, now.as_secs(), &payload, limits)
+    }
+
+    /// Reads a message for which [`is_in`](Self::is_in) holds.
+    ///
+    /// # Errors
+    /// A packet is not of the type it should be, or the id is none.
+    pub fn decode(message: &Message, limits: &Limits) -> Result<Self, HandshakeError> {
+        let payload = message.payload(limits)?;
+        let [_, id, protocol, address, methods, opening @ ..] = payload.as_slice() else {
+            return Err(HandshakeError::Packets { packets: payload.len() });
+        };
+        let form = IdForm::of(id).ok_or(HandshakeError::Type { packet: "node id" })?;
+        let id = text_bytes(id).ok_or(HandshakeError::Type { packet: "node id" })?;
+        let protocol =
+            text_bytes(protocol).ok_or(HandshakeError::Type { packet: "protocol id" })?;
+        let methods =
+            methods.as_array().ok_or(HandshakeError::Type { packet: "compression methods" })?;
+        let methods = methods.iter().take(Self::MAX_METHODS).filter_map(Value::as_u64);
+        let (capabilities, methods): (Vec<u64>, Vec<u64>) =
+            methods.partition(|code| Capability::from_code(*code).is_some());
+        Ok(Self {
+            id: NodeId::from_text(id)?,
+            protocol: String::from_utf8_lossy(protocol).into_owned(),
+            address: Endpoint::from_value(address),
+            methods,
+            capabilities: capabilities.into_iter().filter_map(Capability::from_code).collect(),
+            form,
+            opening: !opening.is_empty(),
+        })
+    }
+
+    /// The method to use towards the node: the first of `own` that it can decode.
+    #[must_use]
+    pub fn compression(&self, own: &[Compression]) -> Option<Compression> {
+        Compression::choose(own, &self.methods)
+    }
+
+    /// Whether it announced a capability.
+    #[must_use]
+    pub fn can(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+}
+
+/// Why a handshake makes no sense. The peer is to blame; its link is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The payload cannot be read.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// There are not five packets, nor six.
+    #[error("{packets} packets instead of 5")]
+    Packets {
+        /// Packets there are.
+        packets: usize,
+    },
+    /// A packet is of the wrong type.
+    #[error("the {packet} is of the wrong type")]
+    Type {
+        /// Which packet.
+        packet: &'static str,
+    },
+    /// The id is none.
+    #[error(transparent)]
+    Id(#[from] NodeIdError),
+}

@@ -1,0 +1,140 @@
+//! One message on its way to many links.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use rs2p_wire::{Compression, Message};
+
+/// Frames with a shorter body go out plain whatever was negotiated: every peer reads plain frames,
+/// and so little gains nothing from compression.
+pub const COMPRESS_FROM: usize = 512;
+
+/// A frame in a send queue. Cloning one copies no bytes.
+#[derive(Clone, Debug)]
+pub struct OutFrame(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Plain(Message),
+    Packed(Arc<Packed>),
+}
+
+#[derive(Debug)]
+struct Packed {
+    message: Message,
+    method: Compression,
+    bytes: OnceLock<Bytes>,
+}
+
+impl OutFrame {
+    /// The message inside.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        match &self.0 {
+            Inner::Plain(message) => message,
+            Inner::Packed(packed) => &packed.message,
+        }
+    }
+
+    /// The bytes to write, length header included.
+    ///
+    /// The first call for a compressed frame compresses, on the caller's time; frames that share
+    /// the work get the same bytes. A frame that compression would lengthen stays plain.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        let plain = self.message().frame().plain();
+        match &self.0 {
+            Inner::Plain(_) => plain,
+            Inner::Packed(packed) => packed.bytes.get_or_init(|| {
+                let bytes = packed.message.frame().compressed(packed.method);
+                if bytes.len() < plain.len() { bytes } else { plain.clone() }
+            }),
+        }
+    }
+
+    /// What it counts for in a send queue: its length in bytes before compression.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.message().frame().plain().len()
+    }
+}
+
+impl From<Message> for OutFrame {
+    /// A plain frame.
+    fn from(message: Message) -> Self {
+        Self(Inner::Plain(message))
+    }
+}
+
+/// Makes the frames of one message for any number of links, so that each compression method runs
+/// once.
+#[derive(Debug)]
+pub struct Fanout {
+    message: Message,
+    packed: Vec<Arc<Packed>>,
+}
+
+impl Fanout {
+    /// A message that is about to go to some links.
+    #[must_use]
+    pub fn new(message: Message) -> Self {
+        Self { message, packed: Vec::new() }
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Its frame for links that use `method`.
+    pub fn frame(&mut self, method: Option<Compression>) -> OutFrame {
+        let Some(method) = method.filter(|_| self.message.body().len() >= COMPRESS_FROM) else {
+            return self.message.clone().into();
+        };
+        if let Some(packed) = self.packed.iter().find(|packed| packed.method == method) {
+            return OutFrame(Inner::Packed(packed.clone()));
+        }
+        let message = self.message.clone();
+        let packed = Arc::new(Packed { message, method, bytes: OnceLock::new() });
+        self.packed.push(packed.clone());
+        OutFrame(Inner::Packed(packed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rs2p_wire::{IdForm, Limits, MainFlag, Value};
+
+    use super::*;
+
+    fn message(text: String) -> Message {
+        let payload = [0.into(), Value::from(text)];
+        let limits = Limits::default();
+        Message::encode(MainFlag::Broadcast, IdForm::Bin, "1", 0, &payload, &limits).unwrap()
+    }
+
+    #[test]
+    fn links_with_the_same_compression_share_one_frame() {
+        let mut fanout = Fanout::new(message("x".repeat(5_000)));
+        let zlib = fanout.frame(Some(Compression::Zlib));
+        let again = fanout.frame(Some(Compression::Zlib));
+        assert_eq!(zlib.bytes().as_ptr(), again.bytes().as_ptr());
+        assert!(zlib.bytes().len() < 500);
+        assert_ne!(fanout.frame(Some(Compression::Gzip)).bytes(), zlib.bytes());
+        assert_eq!(fanout.frame(None).bytes(), fanout.message().frame().plain());
+    }
+
+    #[test]
+    fn what_compression_would_lengthen_stays_plain() {
+        let short = message("x".repeat(100));
+        let noise: String = (0..900u32)
+            .map(|n| char::from(b'!' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 90))
+            .collect();
+        for message in [short, message(noise)] {
+            let plain = message.frame().plain().clone();
+            let frame = Fanout::new(message).frame(Some(Compression::Snappy));
+            assert_eq!(frame.bytes(), &plain);
+        }
+    }
+}
