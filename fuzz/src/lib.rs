@@ -1,0 +1,25 @@
+//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire`, which run them
+//! over the committed seeds and over arbitrary input without a fuzzer.
+
+#[path = "../../crates/wire/tests/bodies/mod.rs"]
+mod bodies;
+
+/// A stream of frames, split, verified, parsed.
+pub fn frame(input: &[u8]) {
+    bodies::frame(input);
+}
+
+/// A message's body under a good digest.
+pub fn message(input: &[u8]) {
+    bodies::message(input);
+}
+
+/// A method's number, then a frame that claims to be compressed with it.
+pub fn expand(input: &[u8]) {
+    bodies::expand(input);
+}
+
+/// Integers as text and as bytes.
+pub fn base58(input: &[u8]) {
+    bodies::base58(input);
+}
