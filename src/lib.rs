@@ -12,3 +12,8 @@
 pub use rs2p_base as base;
 #[cfg(feature = "wire")]
 pub use rs2p_wire as wire;
+
+/// The README's examples are doc tests.
+#[cfg(all(doctest, feature = "base"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
