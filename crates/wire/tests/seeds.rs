@@ -12,7 +12,7 @@ fn streams_of_frames_keep_every_promise() {
 
 #[test]
 fn bodies_of_messages_keep_every_promise() {
-    run("message", 17, bodies::message);
+    run("message", 18, bodies::message);
 }
 
 #[test]
