@@ -1,5 +1,7 @@
 //! What two nodes tell each other first (spec sections 3, 5 and 6).
 
+use std::ops::Range;
+
 use rs2p_wire::{
     Compression, EncodeError, IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value,
     text_bytes,
@@ -23,26 +25,29 @@ impl Capability {
     /// form, and any number of frames in one write.
     pub const RS2P: Self = Self(0);
 
-    /// Numbers from here on, 256 of them, are capabilities. Compression methods lie below.
-    const FIRST_CODE: u64 = 0x7200;
+    /// Codes of capabilities: above everything that the protocol reserves, and a single byte.
+    const CODES: Range<u64> = 0x40..0x80;
 
-    /// The capability with this number among rs2p's.
+    /// The capability with this number among rs2p's 64.
+    ///
+    /// # Panics
+    /// There is no such number; at compile time, where capabilities are constants.
     #[must_use]
     pub const fn new(number: u8) -> Self {
+        assert!((number as u64) < Self::CODES.end - Self::CODES.start, "numbers go up to 63");
         Self(number)
     }
 
     /// The number on the wire.
     #[must_use]
     pub fn code(self) -> u64 {
-        Self::FIRST_CODE + u64::from(self.0)
+        Self::CODES.start + u64::from(self.0)
     }
 
     /// The capability that a number in a peer's list stands for.
     #[must_use]
     pub fn from_code(code: u64) -> Option<Self> {
-        let number = code.checked_sub(Self::FIRST_CODE)?;
-        u8::try_from(number).ok().map(Self)
+        Self::CODES.contains(&code).then(|| Self((code - Self::CODES.start) as u8))
     }
 }
 
@@ -94,13 +99,19 @@ impl Handshake {
             None => Value::Array(vec![Value::Nil, Value::Nil]),
         };
         let capabilities = self.capabilities.iter().map(|capability| capability.code());
-        let methods = self.methods.iter().copied().chain(capabilities).map(Value::from);
+        let mut list = Vec::new();
+        for code in self.methods.iter().copied().chain(capabilities).map(Value::from) {
+            // js2p takes a number that comes twice for one that does not come at all.
+            if !list.contains(&code) {
+                list.push(code);
+            }
+        }
         let mut payload = vec![
             SubFlag::Handshake.into(),
             self.form.value(&id),
             self.form.value(&self.protocol),
             address,
-            Value::Array(methods.collect()),
+            Value::Array(list),
         ];
         if self.opening {
             payload.push(Self::OPENING.into());
@@ -121,11 +132,10 @@ impl Handshake {
         let id = text_bytes(id).ok_or(HandshakeError::Type { packet: "node id" })?;
         let protocol =
             text_bytes(protocol).ok_or(HandshakeError::Type { packet: "protocol id" })?;
-        let methods =
+        let list =
             methods.as_array().ok_or(HandshakeError::Type { packet: "compression methods" })?;
-        let methods = methods.iter().take(Self::MAX_METHODS).filter_map(Value::as_u64);
         let (capabilities, methods): (Vec<u64>, Vec<u64>) =
-            methods.partition(|code| Capability::from_code(*code).is_some());
+            Self::read_list(list).partition(|code| Capability::from_code(*code).is_some());
         Ok(Self {
             id: NodeId::from_text(id)?,
             protocol: String::from_utf8_lossy(protocol).into_owned(),
@@ -135,6 +145,11 @@ impl Handshake {
             form,
             opening: !opening.is_empty(),
         })
+    }
+
+    /// The numbers in a peer's list of compression methods, as many as are read.
+    pub(crate) fn read_list(list: &[Value]) -> impl Iterator<Item = u64> {
+        list.iter().take(Self::MAX_METHODS).filter_map(Value::as_u64)
     }
 
     /// The method to use towards the node: the first of `own` that it can decode.

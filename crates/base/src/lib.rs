@@ -13,6 +13,8 @@ mod handshake;
 mod link;
 mod local_node;
 mod machine;
+#[cfg(feature = "net")]
+pub mod net;
 mod node_id;
 mod out_frame;
 mod protocol;

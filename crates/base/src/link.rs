@@ -183,9 +183,11 @@ impl Link {
 
     /// The frame in which `fanout`'s message goes onto this link; it counts as queued from now on.
     pub fn frame(&mut self, fanout: &mut Fanout) -> OutFrame {
-        if self.repeats() && fanout.message().frame().plain().len() <= Self::MAX_REPEATED {
-            self.last_sent = Some(fanout.message().clone());
-        }
+        let is_kept =
+            self.repeats() && fanout.message().frame().plain().len() <= Self::MAX_REPEATED;
+        // One that is too large takes the place of the one before all the same: repeating an older
+        // frame could undo what the last one did.
+        self.last_sent = is_kept.then(|| fanout.message().clone());
         let frame = fanout.frame(self.compression);
         self.queued += frame.weight();
         frame
@@ -279,7 +281,8 @@ impl Link {
             return self.refuse(now, CloseReason::OtherNetwork { ours, theirs });
         }
         if handshake.id == self.local.id() {
-            return self.close(CloseReason::Itself);
+            // With a handshake, so that the dialling end learns it too and dials no more.
+            return self.refuse(now, CloseReason::Itself);
         }
         if self.peer.as_ref().is_some_and(|peer| peer.id != handshake.id) {
             return self.close(CloseReason::IdentityChanged);
@@ -290,6 +293,9 @@ impl Link {
                 self.greeted = true;
             } else {
                 self.greet(now, handshake.form);
+                if self.closing {
+                    return;
+                }
             }
         }
         self.compression = handshake.compression(&self.local.config().compression);
@@ -310,9 +316,8 @@ impl Link {
         match message.sub_flag() {
             Some(SubFlag::Compression) => {
                 let payload = message.payload(&self.local.config().limits).unwrap_or_default();
-                if let (Some(peer), Some(Value::Array(methods))) = (&mut self.peer, payload.get(1))
-                {
-                    peer.methods = methods.iter().filter_map(Value::as_u64).collect();
+                if let (Some(peer), Some(Value::Array(list))) = (&mut self.peer, payload.get(1)) {
+                    peer.methods = Handshake::read_list(list).collect();
                 }
                 self.compression = None;
             }

@@ -120,6 +120,14 @@ impl RawFrame {
         Ok(Some(Self { bytes: buffer.split_to(total).freeze() }))
     }
 
+    /// How many bytes the frame at the front of `buffer` takes in all, length header included, as
+    /// far as its header is there. Not judged by any limit.
+    #[must_use]
+    pub fn announced_len(buffer: &[u8]) -> Option<usize> {
+        let header = buffer.first_chunk::<LENGTH>()?;
+        Some(LENGTH + u32::from_be_bytes(*header) as usize)
+    }
+
     /// The id that its body has if the frame is plain and honest.
     ///
     /// Whoever has verified a body under this id before can drop a copy unread, without hashing.

@@ -51,7 +51,8 @@ function fromJson(value) {
         return Buffer.from(value.bin, "hex");
     }
     const entries = keys.length === 1 && keys[0] === "map" ? value.map : Object.entries(value);
-    return Object.fromEntries(entries.map(([key, item]) => [String(fromJson(key)), fromJson(item)]));
+    const decoded = entries.map(([key, item]) => [String(fromJson(key)), fromJson(item)]);
+    return Object.fromEntries(decoded);
 }
 
 function emit(line) {
@@ -227,8 +228,8 @@ class ChordPeer extends DictionaryPeer {
         try {
             return { key, value: toJson(await this.node.get(fromJson(key), null, timeout)) };
         } catch (error) {
-            // js2p rejects where py2p gives its fallback.
-            return { key, value: null, reason: String(error) };
+            // js2p rejects where py2p gives its fallback; its text goes on with a dump of objects.
+            return { key, value: null, reason: String(error).split("\n")[0] };
         }
     }
 

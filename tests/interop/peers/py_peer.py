@@ -234,6 +234,20 @@ class ChordPeer(DictionaryPeer):
 
     socket_type = ChordSocket
 
+    def __init__(self, args, out):
+        super().__init__(args, out)
+        # py2p switches a link's compression off while it sends a handshake. join() and unjoin() do
+        # so on live links, in our thread, and when py2p's thread decodes a compressed frame in that
+        # moment, the checksum fails and the peer is dropped. Hence the two threads take turns.
+        self.turn = threading.Lock()
+        process_data = self.node.daemon.process_data
+
+        def process_data_in_turn(connection):
+            with self.turn:
+                process_data(connection)
+
+        self.node.daemon.process_data = process_data_in_turn
+
     def listen_to_keys(self):
         self.node.on("add", lambda _node, key: self.emit({"event": "add", "key": to_json(key)}))
         self.node.on(
@@ -251,10 +265,12 @@ class ChordPeer(DictionaryPeer):
         return {"value": to_json(promise.get(command.get("timeout", 15)))}
 
     def cmd_join(self, _command):
-        self.node.join()
+        with self.turn:
+            self.node.join()
 
     def cmd_unjoin(self, _command):
-        self.node.unjoin()
+        with self.turn:
+            self.node.unjoin()
 
 
 def free_port(host):
