@@ -1,8 +1,9 @@
 //! Messages: what a frame holds (spec section 1).
 
+use std::cmp::Ordering;
 use std::fmt;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use rmpv::Value;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -11,10 +12,12 @@ use crate::flags::{MainFlag, SubFlag};
 use crate::frame::{DIGEST, FRAME_HEAD, Frame, LENGTH};
 use crate::limits::Limits;
 use crate::reader::{Reader, Token};
-use crate::value::{ValueReader, bin_len, encoded_len_of};
+use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned_len};
 
 /// SHA-256 of a message's encoded body: the name under which nodes recognise a broadcast.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Ordered as the bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId([u8; DIGEST]);
 
 impl MessageId {
@@ -28,6 +31,29 @@ impl MessageId {
 impl From<[u8; DIGEST]> for MessageId {
     fn from(digest: [u8; DIGEST]) -> Self {
         Self(digest)
+    }
+}
+
+/// By words, as every frame received is looked up among those seen: a call that compares bytes
+/// costs more than the rest of the search.
+impl Ord for MessageId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let words = |id: &Self| -> [u64; DIGEST / 8] {
+            std::array::from_fn(|word| {
+                let mut bytes = [0; 8];
+                bytes.copy_from_slice(&id.0[8 * word..8 * word + 8]);
+                u64::from_be_bytes(bytes)
+            })
+        };
+        words(self).cmp(&words(other))
+    }
+}
+
+impl PartialOrd for MessageId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -126,16 +152,21 @@ impl Message {
         payload: &[Value],
         limits: &Limits,
     ) -> Result<Self, EncodeError> {
-        let head = DIGEST + 5 + 9 + bin_len(sender.len()) + 9;
-        let length = head + encoded_len_of(payload, 1, limits)?;
+        let count = payload.len() + 3;
+        let length = DIGEST
+            + array_head_len(count)
+            + unsigned_len(kind.into())
+            + id_len(sender, sender_form)
+            + unsigned_len(time)
+            + encoded_len_of(payload, 1, limits)?;
         let limit = limits.frame.min(limits.expanded);
         if length > limit as usize {
             return Err(EncodeError::TooLong { length, limit });
         }
-        let mut buffer = BytesMut::with_capacity(LENGTH + length);
-        buffer.put_bytes(0, FRAME_HEAD);
-        let mut writer = Writer(buffer);
-        writer.array_head(payload.len() + 3);
+        let mut writer = Writer(Vec::with_capacity(LENGTH + length));
+        writer.0.extend_from_slice(&(length as u32).to_be_bytes());
+        writer.0.extend_from_slice(&[0; DIGEST]);
+        writer.array_head(count);
         writer.unsigned(kind.into());
         let sender = writer.id(sender, sender_form);
         writer.unsigned(time);
@@ -144,11 +175,10 @@ impl Message {
             writer.value(value);
         }
         let mut buffer = writer.0;
-        let length = (buffer.len() - LENGTH) as u32;
-        buffer[..LENGTH].copy_from_slice(&length.to_be_bytes());
+        debug_assert_eq!(buffer.len(), LENGTH + length);
         let digest = Sha256::digest(&buffer[FRAME_HEAD..]);
         buffer[LENGTH..FRAME_HEAD].copy_from_slice(&digest);
-        let frame = Frame::trusted(buffer.freeze(), None);
+        let frame = Frame::trusted(buffer.into(), None);
         Ok(Self { frame, kind, time, sender, sender_form, payload: payload_span })
     }
 
@@ -296,8 +326,8 @@ fn whole(token: Token<'_>) -> Option<u64> {
     ((0.0..=EXACT).contains(&float) && float.fract() == 0.0).then_some(float as u64)
 }
 
-/// Writes smallest forms into a buffer whose first bytes are the frame's head.
-struct Writer(BytesMut);
+/// Writes smallest forms into a buffer that begins with the frame's head.
+struct Writer(Vec<u8>);
 
 impl Writer {
     fn offset(&self) -> u32 {
@@ -306,62 +336,47 @@ impl Writer {
 
     fn array_head(&mut self, length: usize) {
         match length {
-            0..16 => self.0.put_u8(0x90 | length as u8),
-            16..=0xffff => {
-                self.0.put_u8(0xdc);
-                self.0.put_u16(length as u16);
-            }
-            _ => {
-                self.0.put_u8(0xdd);
-                self.0.put_u32(length as u32);
-            }
+            0..16 => self.0.push(0x90 | length as u8),
+            16..=0xffff => self.marked(0xdc, (length as u16).to_be_bytes()),
+            _ => self.marked(0xdd, (length as u32).to_be_bytes()),
         }
     }
 
     fn unsigned(&mut self, number: u64) {
         match number {
-            0..0x80 => self.0.put_u8(number as u8),
-            0x80..=0xff => self.0.put_slice(&[0xcc, number as u8]),
-            0x100..=0xffff => {
-                self.0.put_u8(0xcd);
-                self.0.put_u16(number as u16);
-            }
-            0x1_0000..=0xffff_ffff => {
-                self.0.put_u8(0xce);
-                self.0.put_u32(number as u32);
-            }
-            _ => {
-                self.0.put_u8(0xcf);
-                self.0.put_u64(number);
-            }
+            0..0x80 => self.0.push(number as u8),
+            0x80..=0xff => self.marked(0xcc, [number as u8]),
+            0x100..=0xffff => self.marked(0xcd, (number as u16).to_be_bytes()),
+            0x1_0000..=0xffff_ffff => self.marked(0xce, (number as u32).to_be_bytes()),
+            _ => self.marked(0xcf, number.to_be_bytes()),
         }
     }
 
     fn id(&mut self, id: &str, form: IdForm) -> Span {
         let length = id.len();
-        match (form, length) {
-            (IdForm::Str, 0..32) => self.0.put_u8(0xa0 | length as u8),
-            (form, 0..=0xff) => {
-                self.0.put_u8(if form == IdForm::Bin { 0xc4 } else { 0xd9 });
-                self.0.put_u8(length as u8);
-            }
-            (form, 0x100..=0xffff) => {
-                self.0.put_u8(if form == IdForm::Bin { 0xc5 } else { 0xda });
-                self.0.put_u16(length as u16);
-            }
-            (form, _) => {
-                self.0.put_u8(if form == IdForm::Bin { 0xc6 } else { 0xdb });
-                self.0.put_u32(length as u32);
-            }
+        let [short, middle, long] = match form {
+            IdForm::Bin => [0xc4, 0xc5, 0xc6],
+            IdForm::Str => [0xd9, 0xda, 0xdb],
+        };
+        match length {
+            0..32 if form == IdForm::Str => self.0.push(0xa0 | length as u8),
+            0..=0xff => self.marked(short, [length as u8]),
+            0x100..=0xffff => self.marked(middle, (length as u16).to_be_bytes()),
+            _ => self.marked(long, (length as u32).to_be_bytes()),
         }
         let at = self.offset();
-        self.0.put_slice(id.as_bytes());
+        self.0.extend_from_slice(id.as_bytes());
         Span { at, length: length as u32 }
+    }
+
+    fn marked<const N: usize>(&mut self, marker: u8, bytes: [u8; N]) {
+        self.0.push(marker);
+        self.0.extend_from_slice(&bytes);
     }
 
     fn value(&mut self, value: &Value) {
         // The length was told beforehand and the buffer grows at need: writing cannot fail.
-        let written = rmpv::encode::write_value(&mut (&mut self.0).writer(), value);
+        let written = rmpv::encode::write_value(&mut self.0, value);
         debug_assert!(written.is_ok());
     }
 }
@@ -372,9 +387,9 @@ impl Writer {
 pub enum EncodeError {
     /// The frame would be longer than the limit: send less at a time, or raise the limit on
     /// every node.
-    #[error("the message takes up to {length} bytes, over the frame limit of {limit}")]
+    #[error("the message takes {length} bytes, over the frame limit of {limit}")]
     TooLong {
-        /// Upper bound of the length of the frame behind its length header.
+        /// Length of the frame behind its length header.
         length: usize,
         /// The limit, in bytes.
         limit: u32,

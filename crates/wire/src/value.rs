@@ -1,9 +1,9 @@
 //! MessagePack values, read within [`Limits`].
 
-use rmpv::{Utf8String, Value};
+use rmpv::Value;
 
 use crate::limits::Limits;
-use crate::message::{EncodeError, MessageError};
+use crate::message::{EncodeError, IdForm, MessageError};
 use crate::reader::{Reader, Token};
 
 /// The bytes of a text or binary value, and nothing of any other.
@@ -121,16 +121,18 @@ fn encoded_len(value: &Value, depth: u16, limits: &Limits) -> Result<usize, Enco
     Ok(match value {
         Value::Nil | Value::Boolean(_) => 1,
         Value::Integer(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(0..=0x7f), _) | (None, Some(-0x20..)) => 1,
-            (Some(0x80..=0xff), _) | (None, Some(-0x80..)) => 2,
-            (Some(0x100..=0xffff), _) | (None, Some(-0x8000..)) => 3,
-            (Some(0x1_0000..=0xffff_ffff), _) | (None, Some(-0x8000_0000..)) => 5,
+            (Some(number), _) => unsigned_len(number),
+            (None, Some(-0x20..)) => 1,
+            (None, Some(-0x80..)) => 2,
+            (None, Some(-0x8000..)) => 3,
+            (None, Some(-0x8000_0000..)) => 5,
             _ => 9,
         },
         Value::F32(_) => 5,
         Value::F64(_) => 9,
-        Value::String(text) => str_len(text),
-        Value::Binary(bytes) => bin_len(bytes.len()),
+        // What is no text is written as binary.
+        Value::String(text) => text.as_str().map_or_else(|| bin_len(text.as_bytes()), str_len),
+        Value::Binary(bytes) => bin_len(bytes),
         Value::Ext(_, bytes) => match bytes.len() {
             length @ (1 | 2 | 4 | 8 | 16) => length + 2,
             length @ 0..=0xff => length + 3,
@@ -138,39 +140,50 @@ fn encoded_len(value: &Value, depth: u16, limits: &Limits) -> Result<usize, Enco
             length => length + 6,
         },
         Value::Array(values) => {
-            array_len(values.len()) + encoded_len_of(values, depth + 1, limits)?
+            array_head_len(values.len()) + encoded_len_of(values, depth + 1, limits)?
         }
         Value::Map(pairs) => {
             let inner = pairs.iter().flat_map(|(key, value)| [key, value]);
-            array_len(pairs.len()) + encoded_len_of(inner, depth + 1, limits)?
+            array_head_len(pairs.len()) + encoded_len_of(inner, depth + 1, limits)?
         }
     })
 }
 
-pub(crate) fn bin_len(length: usize) -> usize {
-    length
-        + if length <= 0xff {
-            2
-        } else if length <= 0xffff {
-            3
-        } else {
-            5
-        }
+pub(crate) fn unsigned_len(number: u64) -> usize {
+    match number {
+        0..=0x7f => 1,
+        0x80..=0xff => 2,
+        0x100..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
+    }
 }
 
-fn str_len(text: &Utf8String) -> usize {
-    let length = text.as_bytes().len();
-    if length < 32 { length + 1 } else { bin_len(length) }
+pub(crate) fn id_len(id: &str, form: IdForm) -> usize {
+    match form {
+        IdForm::Bin => bin_len(id.as_bytes()),
+        IdForm::Str => str_len(id),
+    }
+}
+
+fn bin_len(bytes: &[u8]) -> usize {
+    match bytes.len() {
+        length @ 0..=0xff => length + 2,
+        length @ 0x100..=0xffff => length + 3,
+        length => length + 5,
+    }
+}
+
+fn str_len(text: &str) -> usize {
+    if text.len() < 32 { text.len() + 1 } else { bin_len(text.as_bytes()) }
 }
 
 /// Head of an array or map; both come in the same sizes.
-fn array_len(length: usize) -> usize {
-    if length < 16 {
-        1
-    } else if length <= 0xffff {
-        3
-    } else {
-        5
+pub(crate) fn array_head_len(length: usize) -> usize {
+    match length {
+        0..16 => 1,
+        16..=0xffff => 3,
+        _ => 5,
     }
 }
 
