@@ -84,7 +84,11 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let missing = || EndpointError::Port { text: text.chars().take(64).collect() };
         let (host, port) = text.rsplit_once(':').ok_or_else(missing)?;
-        Self::new(host, port.parse().map_err(|_| missing())?)
+        let port = port.parse().map_err(|_| missing())?;
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(EndpointError::Host { host: host.chars().take(64).collect() });
+        }
+        Self::new(host, port)
     }
 }
 

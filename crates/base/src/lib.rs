@@ -4,13 +4,14 @@
 //! - A [`Protocol`] names a network, a [`NodeId`] a node, an [`Endpoint`] a place to dial.
 //! - A [`Machine`] is a protocol without I/O: inputs and the time go in, outputs and the next
 //!   deadline come out.
-//! - A [`Link`] is the machine of a single link. It shakes hands with py2p, js2p and rs2p nodes;
-//!   the layers above own one for each of their links.
+//! - [`Links`] are the machine of all links of a node, and each [`Link`] one of its own: they dial
+//!   and shake hands with py2p, js2p and rs2p nodes. The layers above own them.
 
 mod deadlines;
 mod endpoint;
 mod handshake;
 mod link;
+mod links;
 mod local_node;
 mod machine;
 #[cfg(feature = "net")]
@@ -24,6 +25,7 @@ pub use deadlines::Deadlines;
 pub use endpoint::{Endpoint, EndpointError};
 pub use handshake::{Capability, Handshake, HandshakeError};
 pub use link::{Link, LinkOutput, QueueFull};
+pub use links::{LinkEvent, Links};
 pub use local_node::{LinkConfig, LocalNode};
 pub use machine::{
     CloseReason, DialError, DialId, Input, LinkId, Machine, Origin, Output, RequestId,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rs2p_wire::{Compression, IdForm, MainFlag, Message, SubFlag, Value};
 use thiserror::Error;
 
+use crate::endpoint::Endpoint;
 use crate::handshake::{Capability, Handshake};
 use crate::local_node::LocalNode;
 use crate::machine::{CloseReason, LinkId, Origin};
@@ -28,13 +29,14 @@ use crate::time::Time;
 pub struct Link {
     id: LinkId,
     origin: Origin,
+    remote: Endpoint,
     local: Arc<LocalNode>,
     opened: Time,
     last_heard: Time,
     /// Whether the peer has been sent a handshake that it understands, whatever it is.
     greeted: bool,
     closing: bool,
-    peer: Option<Handshake>,
+    peer: Option<Arc<Handshake>>,
     /// The method used towards the peer.
     compression: Option<Compression>,
     early: Vec<Message>,
@@ -85,6 +87,7 @@ impl Link {
         now: Time,
         id: LinkId,
         origin: Origin,
+        remote: Endpoint,
         local: Arc<LocalNode>,
         form: Option<IdForm>,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Link {
         let mut link = Self {
             id,
             origin,
+            remote,
             local,
             opened: now,
             last_heard: now,
@@ -127,6 +131,12 @@ impl Link {
         self.origin
     }
 
+    /// The address at the other end; for an accepted link usually not one to dial.
+    #[must_use]
+    pub fn remote(&self) -> &Endpoint {
+        &self.remote
+    }
+
     /// When it was opened.
     #[must_use]
     pub fn opened(&self) -> Time {
@@ -141,8 +151,12 @@ impl Link {
 
     /// What the peer told of itself last, once the handshake is done.
     #[must_use]
-    pub fn peer(&self) -> Option<&Handshake> {
+    pub fn peer(&self) -> Option<&Arc<Handshake>> {
         self.peer.as_ref()
+    }
+
+    pub(crate) fn into_peer(self) -> Option<Arc<Handshake>> {
+        self.peer
     }
 
     /// The compression method used towards the peer.
@@ -299,7 +313,7 @@ impl Link {
             }
         }
         self.compression = handshake.compression(&self.local.config().compression);
-        let first = self.peer.replace(handshake).is_none();
+        let first = self.peer.replace(Arc::new(handshake)).is_none();
         if first {
             self.output.push_back(LinkOutput::Established);
             self.output.extend(self.early.drain(..).map(LinkOutput::Message));
@@ -317,7 +331,7 @@ impl Link {
             Some(SubFlag::Compression) => {
                 let payload = message.payload(&self.local.config().limits).unwrap_or_default();
                 if let (Some(peer), Some(Value::Array(list))) = (&mut self.peer, payload.get(1)) {
-                    peer.methods = Handshake::read_list(list).collect();
+                    Arc::make_mut(peer).methods = Handshake::read_list(list).collect();
                 }
                 self.compression = None;
             }
@@ -356,7 +370,8 @@ impl Link {
         self.close(reason);
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    /// Closes the link once what waits for it is sent. Nothing is heard or said on it any more.
+    pub fn close(&mut self, reason: CloseReason) {
         if !self.closing {
             self.closing = true;
             self.output.push_back(LinkOutput::Close(reason));

@@ -200,17 +200,20 @@ pub enum Output<E> {
 }
 
 impl<E> Output<E> {
-    /// The same output with its event, if it is one, replaced: how a layer passes on what the
-    /// layer below it puts out.
-    pub fn map_event<F>(self, map: impl FnOnce(E) -> F) -> Output<F> {
-        match self {
+    /// Tells a layer's event, which is for the layer above it alone, from output that the layer
+    /// above passes on as it is.
+    ///
+    /// # Errors
+    /// It is output to pass on.
+    pub fn into_event<F>(self) -> Result<E, Output<F>> {
+        Err(match self {
+            Self::Event(event) => return Ok(event),
             Self::Dial { dial, to } => Output::Dial { dial, to },
             Self::CancelDial { dial } => Output::CancelDial { dial },
             Self::Send { link, frame, gather } => Output::Send { link, frame, gather },
             Self::Close { link, reason } => Output::Close { link, reason },
             Self::Datagram { to, data } => Output::Datagram { to, data },
-            Self::Event(event) => Output::Event(map(event)),
-        }
+        })
     }
 }
 

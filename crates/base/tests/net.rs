@@ -1,5 +1,6 @@
 //! The tokio driver on real sockets and in memory.
 #![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod talk;
 
@@ -46,7 +47,10 @@ impl Running {
 
     async fn connected(&self, to: SocketAddr) -> LinkId {
         match self.connect(to).await {
-            Heard::Connected { link, .. } => link,
+            Heard::Connected { link, peer, .. } => {
+                assert!(self.node.call(|talk, _| talk.is_linked_to(peer)).unwrap());
+                link
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -57,7 +61,7 @@ impl Running {
 
     async fn text(&mut self) -> String {
         loop {
-            if let Heard::Text { text, .. } = self.next().await {
+            if let Heard::Text(text) = self.next().await {
                 return text;
             }
         }
@@ -65,7 +69,7 @@ impl Running {
 
     async fn gone(&mut self) -> CloseReason {
         loop {
-            if let Heard::Gone { reason, .. } = self.next().await {
+            if let Heard::Gone(reason) = self.next().await {
                 return reason;
             }
         }
@@ -116,7 +120,7 @@ async fn nodes_of_other_networks_part_and_both_know_why() {
     a.node.call(|talk, _| talk.dial(b.address.into())).unwrap();
     let CloseReason::OtherNetwork { ours, theirs } = b.gone().await else { panic!() };
     let a_side = timeout(SOON, a_events.recv()).await.unwrap().unwrap();
-    let Heard::Gone { reason, .. } = a_side else { panic!("{a_side:?}") };
+    let Heard::Gone(reason) = a_side else { panic!("{a_side:?}") };
     assert_eq!(reason, CloseReason::OtherNetwork { ours: theirs, theirs: ours });
 }
 
@@ -169,8 +173,7 @@ async fn a_cancelled_dial_is_heard_of_no_more() {
 /// A peer driven by hand: accepted by `node`, with a good handshake sent.
 async fn stranger(node: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(node.address).await.unwrap();
-    let peer = talk(9);
-    let mut peer = peer;
+    let mut peer = talk(9);
     let handshake = {
         use rs2p_base::{DialId, Input, Machine as _, Origin, Output, Time};
         let origin = Origin::Dialled(DialId(0));
@@ -291,7 +294,7 @@ async fn a_paced_reader_slows_the_sender_down_and_loses_nothing() {
     let b = Running::start(Tcp, talk(2), config).await;
     let stream = StreamConfig { events: 10, paced: true, ..StreamConfig::default() };
     let only_texts = |event: &Heard| match event {
-        Heard::Text { text, .. } => Some(text.clone()),
+        Heard::Text(text) => Some(text.clone()),
         _ => None,
     };
     let mut texts = b.node.subscribe(stream, only_texts, String::len).unwrap();

@@ -67,20 +67,32 @@ impl Compression {
         own.iter().copied().find(|method| announced.contains(&method.code()))
     }
 
-    /// Whether `data` begins as this method's output does. Snappy blocks have no mark.
-    pub(crate) fn marks(self, data: &[u8]) -> bool {
-        match self {
-            Self::Bz2 => data.starts_with(b"BZh"),
-            Self::Gzip => data.starts_with(&[0x1f, 0x8b]),
-            Self::Lzma => data.starts_with(b"\xfd7zXZ\0"),
-            Self::Zlib => matches!(data, [cmf, flg, ..]
-                if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0),
-            Self::Snappy => true,
-        }
+    /// The method whose output begins as `data` does. Snappy blocks have no mark.
+    #[inline]
+    pub(crate) fn marked_on(data: &[u8]) -> Option<Self> {
+        Some(match data {
+            [b'B', b'Z', b'h', ..] => Self::Bz2,
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Lzma,
+            [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0 => {
+                Self::Zlib
+            }
+            _ => return None,
+        })
     }
 
     /// Appends the compressed form of `data` to `out`. A method that this build lacks appends
     /// nothing and returns `false`.
+    #[cfg_attr(
+        not(any(
+            feature = "bz2",
+            feature = "gzip",
+            feature = "lzma",
+            feature = "snappy",
+            feature = "zlib"
+        )),
+        expect(unused_variables, reason = "no method is built in")
+    )]
     pub(crate) fn compress(self, data: &[u8], out: &mut Vec<u8>) -> bool {
         #[cfg(any(feature = "bz2", feature = "gzip", feature = "lzma", feature = "zlib"))]
         use std::io::Write as _;
@@ -136,6 +148,16 @@ impl Compression {
     ///
     /// # Errors
     /// More than `limit` bytes come out.
+    #[cfg_attr(
+        not(any(
+            feature = "bz2",
+            feature = "gzip",
+            feature = "lzma",
+            feature = "snappy",
+            feature = "zlib"
+        )),
+        expect(unused_variables, clippy::ptr_arg, reason = "no method is built in")
+    )]
     pub(crate) fn expand(
         self,
         data: &[u8],
@@ -231,7 +253,8 @@ mod tests {
         for method in Compression::AVAILABLE.iter().copied() {
             let mut packed = Vec::new();
             assert!(method.compress(&data, &mut packed), "{method}");
-            assert!(method.marks(&packed), "{method}");
+            let mark = Some(method).filter(|method| *method != Compression::Snappy);
+            assert_eq!(Compression::marked_on(&packed), mark);
             let mut out = Vec::new();
             assert_eq!(method.expand(&packed, 5_000, &mut out), Ok(true), "{method}");
             assert_eq!(out, data, "{method}");

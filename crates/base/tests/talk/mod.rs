@@ -1,19 +1,18 @@
-//! The smallest machine that is of any use: it keeps links and passes texts.
+//! The smallest layer that is of any use: it passes texts between peers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rs2p_base::{
-    CloseReason, DialError, DialId, Endpoint, Fanout, Input, Link, LinkConfig, LinkId, LinkOutput,
-    LocalNode, Machine, NodeId, Origin, Output, Protocol, QueueFull, RequestId, Time,
+    CloseReason, DialError, DialId, Endpoint, Fanout, Input, Link, LinkConfig, LinkEvent, LinkId,
+    Links, LocalNode, Machine, NodeId, Origin, Output, Protocol, QueueFull, RequestId, Time,
 };
 use rs2p_wire::{IdForm, MainFlag, Message, MessageId, SubFlag, Value};
 
 pub(crate) struct Talk {
-    local: Arc<LocalNode>,
-    links: BTreeMap<LinkId, Link>,
+    links: Links,
     output: VecDeque<Output<Heard>>,
-    next: u64,
     pub(crate) known: BTreeSet<MessageId>,
 }
 
@@ -21,8 +20,8 @@ pub(crate) struct Talk {
 pub(crate) enum Heard {
     Connected { link: LinkId, request: Option<RequestId>, peer: NodeId },
     Unreachable { request: RequestId, error: DialError },
-    Text { link: LinkId, text: String },
-    Gone { link: LinkId, reason: CloseReason },
+    Text(String),
+    Gone(CloseReason),
 }
 
 impl Talk {
@@ -30,73 +29,85 @@ impl Talk {
         let protocol = Protocol::new(subnet, "Plaintext");
         let id = NodeId::from_bytes([number; 48]);
         let local = LocalNode::new(id, &protocol, None, config);
-        Self {
-            local: Arc::new(local),
-            links: BTreeMap::new(),
-            output: VecDeque::new(),
-            next: 0,
-            known: BTreeSet::new(),
-        }
+        let links = Links::new(Arc::new(local));
+        Self { links, output: VecDeque::new(), known: BTreeSet::new() }
     }
 
     pub(crate) fn dial(&mut self, to: Endpoint) -> RequestId {
-        self.next += 1;
-        self.output.push_back(Output::Dial { dial: DialId(self.next), to });
-        RequestId(self.next)
+        let dial = self.links.dial(to, None);
+        self.drain();
+        RequestId(dial.0)
     }
 
     pub(crate) fn cancel(&mut self, request: RequestId) {
-        self.output.push_back(Output::CancelDial { dial: DialId(request.0) });
+        self.links.cancel_dial(DialId(request.0));
+        self.drain();
     }
 
     pub(crate) fn close(&mut self, link: LinkId) {
-        self.output.push_back(Output::Close { link, reason: CloseReason::Requested });
+        self.links.close(link, CloseReason::Requested);
+        self.drain();
     }
 
     pub(crate) fn links(&self) -> Vec<LinkId> {
-        self.links.keys().copied().collect()
+        self.links.iter().map(Link::id).collect()
+    }
+
+    pub(crate) fn is_linked_to(&self, peer: NodeId) -> bool {
+        self.links.iter().filter_map(Link::peer).any(|handshake| handshake.id == peer)
     }
 
     pub(crate) fn message(&self, now: Time, text: &str) -> Message {
         let payload = [SubFlag::Whisper.into(), Value::from(text)];
-        let limits = &self.local.config().limits;
-        let id = self.local.id_text();
+        let local = self.links.local();
+        let (id, limits) = (local.id_text(), &local.config().limits);
         Message::encode(MainFlag::Whisper, IdForm::Bin, id, now.as_secs(), &payload, limits)
             .unwrap()
     }
 
     pub(crate) fn say(&mut self, now: Time, link: LinkId, text: &str) -> Result<(), QueueFull> {
-        self.links[&link].check_room()?;
-        self.insist(now, link, text);
-        Ok(())
+        let message = self.message(now, text);
+        let said = self.links.try_send(link, &mut Fanout::new(message));
+        self.drain();
+        said
     }
 
     /// Sends whatever the queue holds.
     pub(crate) fn insist(&mut self, now: Time, link: LinkId, text: &str) {
-        let mut fanout = Fanout::new(self.message(now, text));
-        let via = self.links.get_mut(&link).unwrap();
-        let frame = via.frame(&mut fanout);
-        self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
+        let message = self.message(now, text);
+        self.links.send(link, &mut Fanout::new(message));
+        self.drain();
     }
 
-    fn drain(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        while let Some(output) = link.poll_output() {
-            let output = match output {
-                LinkOutput::Send(frame) => Output::Send { link: id, frame, gather: link.gathers() },
-                LinkOutput::Established => {
-                    let request = match link.origin() {
-                        Origin::Dialled(dial) => Some(RequestId(dial.0)),
-                        Origin::Accepted => None,
-                    };
-                    let peer = link.peer().unwrap().id;
-                    Output::Event(Heard::Connected { link: id, request, peer })
-                }
-                LinkOutput::Close(reason) => Output::Close { link: id, reason },
-                LinkOutput::Repeated | LinkOutput::Message(_) => continue,
-            };
-            self.output.push_back(output);
+    fn drain(&mut self) {
+        while let Some(output) = self.links.poll_output() {
+            match output.into_event() {
+                Ok(event) => self.output.extend(self.heard(event).map(Output::Event)),
+                Err(output) => self.output.push_back(output),
+            }
         }
+    }
+
+    fn heard(&self, event: LinkEvent) -> Option<Heard> {
+        Some(match event {
+            LinkEvent::Established { link } => {
+                let via = self.links.get(link)?;
+                let request = match via.origin() {
+                    Origin::Dialled(dial) => Some(RequestId(dial.0)),
+                    Origin::Accepted => None,
+                };
+                Heard::Connected { link, request, peer: via.peer()?.id }
+            }
+            LinkEvent::Message { message, .. } => {
+                let payload = message.payload(&self.links.local().config().limits).unwrap();
+                Heard::Text(payload[1].as_str().unwrap().to_owned())
+            }
+            LinkEvent::Closed { reason, .. } => Heard::Gone(reason),
+            LinkEvent::DialFailed { dial, error } => {
+                Heard::Unreachable { request: RequestId(dial.0), error }
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -104,43 +115,13 @@ impl Machine for Talk {
     type Event = Heard;
 
     fn handle_input(&mut self, now: Time, input: Input) {
-        match input {
-            Input::Opened { link, origin, .. } => {
-                let opened = Link::open(now, link, origin, self.local.clone(), None);
-                self.links.insert(link, opened);
-                self.drain(link);
-            }
-            Input::Message { link, message } => {
-                let via = self.links.get_mut(&link).unwrap();
-                if let Some(message) = via.handle_message(now, message) {
-                    let payload = message.payload(&self.local.config().limits).unwrap();
-                    let text = payload[1].as_str().unwrap().to_owned();
-                    self.output.push_back(Output::Event(Heard::Text { link, text }));
-                }
-                self.drain(link);
-            }
-            Input::Flushed { link, bytes } => {
-                if let Some(via) = self.links.get_mut(&link) {
-                    via.handle_flushed(bytes);
-                }
-            }
-            Input::Closed { link, reason } => {
-                self.links.remove(&link).unwrap();
-                self.output.push_back(Output::Event(Heard::Gone { link, reason }));
-            }
-            Input::DialFailed { dial, error } => {
-                let request = RequestId(dial.0);
-                self.output.push_back(Output::Event(Heard::Unreachable { request, error }));
-            }
-            _ => {}
-        }
+        self.links.handle_input(now, input);
+        self.drain();
     }
 
     fn handle_timeout(&mut self, now: Time) {
-        for id in self.links() {
-            self.links.get_mut(&id).unwrap().handle_timeout(now);
-            self.drain(id);
-        }
+        self.links.handle_timeout(now);
+        self.drain();
     }
 
     fn poll_output(&mut self) -> Option<Output<Heard>> {
@@ -148,7 +129,7 @@ impl Machine for Talk {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.links.values().filter_map(Link::poll_timeout).min()
+        self.links.poll_timeout()
     }
 
     fn is_duplicate(&self, claimed: &MessageId) -> bool {

@@ -1,0 +1,271 @@
+//! All links of a node.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rs2p_wire::{IdForm, Message, MessageError};
+
+use crate::deadlines::Deadlines;
+use crate::endpoint::Endpoint;
+use crate::handshake::Handshake;
+use crate::link::{Link, LinkOutput, QueueFull};
+use crate::local_node::LocalNode;
+use crate::machine::{CloseReason, DialError, DialId, Input, LinkId, Machine, Origin, Output};
+use crate::out_frame::Fanout;
+use crate::time::Time;
+
+/// The links of a node, as a machine: the lowest layer that a protocol of one's own can own.
+///
+/// It dials, shakes hands, keeps deadlines, and tells by [`LinkEvent`]s what concerns the layer
+/// above. How many links there are is bounded by the driver.
+///
+/// A layer above feeds it every input and then takes its output: [`Output::Event`]s are for the
+/// layer itself, everything else it passes on.
+#[derive(Debug)]
+pub struct Links {
+    local: Arc<LocalNode>,
+    links: BTreeMap<LinkId, Link>,
+    /// Dials on their way, with the form in which the peer is known to write ids.
+    dials: BTreeMap<DialId, Option<IdForm>>,
+    next_dial: u64,
+    deadlines: Deadlines<LinkId>,
+    output: VecDeque<Output<LinkEvent>>,
+}
+
+/// What [`Links`] tell the layer above.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The handshake on a link is done; [`Link::peer`] tells with whom.
+    Established {
+        /// Which link.
+        link: LinkId,
+    },
+    /// The peer has repeated its handshake, maybe with news.
+    Repeated {
+        /// Which link.
+        link: LinkId,
+    },
+    /// A message came from an established peer.
+    Message {
+        /// On which link.
+        link: LinkId,
+        /// What came.
+        message: Message,
+    },
+    /// A good frame that holds no message came.
+    Malformed {
+        /// On which link.
+        link: LinkId,
+        /// What is wrong with it.
+        error: MessageError,
+    },
+    /// A link is gone.
+    Closed {
+        /// Which.
+        link: LinkId,
+        /// Who opened it.
+        origin: Origin,
+        /// Where it led to.
+        remote: Endpoint,
+        /// With whom it was; nobody when the handshake was not done.
+        peer: Option<Arc<Handshake>>,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// Which.
+        dial: DialId,
+        /// Why.
+        error: DialError,
+    },
+}
+
+impl Links {
+    /// No links yet.
+    #[must_use]
+    pub fn new(local: Arc<LocalNode>) -> Self {
+        Self {
+            local,
+            links: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            next_dial: 0,
+            deadlines: Deadlines::new(),
+            output: VecDeque::new(),
+        }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn local(&self) -> &Arc<LocalNode> {
+        &self.local
+    }
+
+    /// Opens a link. `form`: how the peer writes ids, when it is known from before.
+    pub fn dial(&mut self, to: Endpoint, form: Option<IdForm>) -> DialId {
+        let dial = DialId(self.next_dial);
+        self.next_dial += 1;
+        self.dials.insert(dial, form);
+        self.output.push_back(Output::Dial { dial, to });
+        dial
+    }
+
+    /// Gives up a dial; of one that is through already, closes the link.
+    pub fn cancel_dial(&mut self, dial: DialId) {
+        if self.dials.remove(&dial).is_some() {
+            self.output.push_back(Output::CancelDial { dial });
+        }
+        let opened = self.links.values().find(|link| link.origin() == Origin::Dialled(dial));
+        if let Some(id) = opened.map(Link::id) {
+            self.close(id, CloseReason::Requested);
+        }
+    }
+
+    /// A link.
+    #[must_use]
+    pub fn get(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(&link)
+    }
+
+    /// All links, those without a handshake yet included, in the order in which they were opened.
+    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// How many links there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Dials on their way.
+    #[must_use]
+    pub fn dialling(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// Sends a message, whatever waits before it. Without effect on a link that is gone.
+    pub fn send(&mut self, link: LinkId, fanout: &mut Fanout) {
+        let Some(via) = self.links.get_mut(&link) else { return };
+        let frame = via.frame(fanout);
+        self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
+    }
+
+    /// Sends a message of this node's own, unless the link has enough to do.
+    ///
+    /// # Errors
+    /// The link's send queue is full; nothing was sent.
+    pub fn try_send(&mut self, link: LinkId, fanout: &mut Fanout) -> Result<(), QueueFull> {
+        if let Some(via) = self.links.get(&link) {
+            via.check_room()?;
+        }
+        self.send(link, fanout);
+        Ok(())
+    }
+
+    /// Closes a link once what waits for it is sent. [`LinkEvent::Closed`] follows.
+    pub fn close(&mut self, link: LinkId, reason: CloseReason) {
+        let Some(closing) = self.links.get_mut(&link) else { return };
+        closing.close(reason);
+        self.drain(link);
+    }
+
+    /// Takes in a message, and gives it back when it is for the layer above: the short way past
+    /// the queue, for a layer that looks at [`Input::Message`] itself.
+    pub fn handle_message(&mut self, now: Time, link: LinkId, message: Message) -> Option<Message> {
+        let from = self.links.get_mut(&link)?;
+        let message = from.handle_message(now, message);
+        if message.is_none() || self.local.config().idle.is_some() {
+            self.drain(link);
+        }
+        message
+    }
+
+    fn drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        while let Some(output) = link.poll_output() {
+            self.output.push_back(match output {
+                LinkOutput::Send(frame) => Output::Send { link: id, frame, gather: link.gathers() },
+                LinkOutput::Close(reason) => Output::Close { link: id, reason },
+                LinkOutput::Established => Output::Event(LinkEvent::Established { link: id }),
+                LinkOutput::Repeated => Output::Event(LinkEvent::Repeated { link: id }),
+                LinkOutput::Message(message) => {
+                    Output::Event(LinkEvent::Message { link: id, message })
+                }
+            });
+        }
+        self.deadlines.set(id, link.poll_timeout());
+    }
+}
+
+impl Machine for Links {
+    type Event = LinkEvent;
+
+    fn handle_input(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Opened { link, origin, remote } => {
+                let form = match origin {
+                    Origin::Dialled(dial) => self.dials.remove(&dial).flatten(),
+                    Origin::Accepted => None,
+                };
+                let opened = Link::open(now, link, origin, remote, self.local.clone(), form);
+                self.links.insert(link, opened);
+                self.drain(link);
+            }
+            Input::DialFailed { dial, error } => {
+                if self.dials.remove(&dial).is_some() {
+                    self.output.push_back(Output::Event(LinkEvent::DialFailed { dial, error }));
+                }
+            }
+            Input::Message { link, message } => {
+                if let Some(message) = self.handle_message(now, link, message) {
+                    self.output.push_back(Output::Event(LinkEvent::Message { link, message }));
+                }
+            }
+            Input::Malformed { link, error } => {
+                self.output.push_back(Output::Event(LinkEvent::Malformed { link, error }));
+            }
+            Input::Flushed { link, bytes } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.handle_flushed(bytes);
+                }
+            }
+            Input::Closed { link: id, reason } => {
+                let Some(link) = self.links.remove(&id) else { return };
+                self.deadlines.set(id, None);
+                self.output.push_back(Output::Event(LinkEvent::Closed {
+                    link: id,
+                    origin: link.origin(),
+                    remote: link.remote().clone(),
+                    peer: link.into_peer(),
+                    reason,
+                }));
+            }
+            Input::Datagram { .. } => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        while let Some(id) = self.deadlines.pop_due(now) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.handle_timeout(now);
+            }
+            self.drain(id);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output<LinkEvent>> {
+        self.output.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+}

@@ -1,0 +1,123 @@
+//! Two nodes on this machine exchange a message: a layer of one's own on `rs2p-base` alone.
+//!
+//! `cargo run --example two_nodes`
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rs2p::base::net::{Node, NodeBuilder, Tcp};
+use rs2p::base::{
+    Fanout, Input, LinkConfig, LinkEvent, Links, LocalNode, Machine, NodeId, Output, Protocol, Time,
+};
+use rs2p::wire::{IdForm, MainFlag, Message, SubFlag, Value};
+
+/// A protocol without I/O: greets each peer once, and tells what peers say.
+struct Greeter {
+    links: Links,
+    output: VecDeque<Output<String>>,
+}
+
+impl Greeter {
+    fn new(name: &str) -> Self {
+        let protocol = Protocol::new("greetings", "Plaintext");
+        let id = NodeId::derive(name, &protocol.id(), "any text that nobody else has");
+        let local = LocalNode::new(id, &protocol, None, LinkConfig::default());
+        Self { links: Links::new(Arc::new(local)), output: VecDeque::new() }
+    }
+
+    /// Acts on what the links tell, and passes on what they want done.
+    fn drain(&mut self, now: Time) {
+        while let Some(output) = self.links.poll_output() {
+            match output.into_event() {
+                Ok(event) => self.on_link_event(now, event),
+                Err(output) => self.output.push_back(output),
+            }
+        }
+    }
+
+    fn on_link_event(&mut self, now: Time, event: LinkEvent) {
+        let local = self.links.local().clone();
+        let limits = &local.config().limits;
+        match event {
+            LinkEvent::Established { link } => {
+                let said = [SubFlag::Whisper.into(), Value::from("hello")];
+                let (id, time) = (local.id_text(), now.as_secs());
+                let whisper =
+                    Message::encode(MainFlag::Whisper, IdForm::Bin, id, time, &said, limits);
+                if let Ok(whisper) = whisper {
+                    self.links.send(link, &mut Fanout::new(whisper));
+                }
+            }
+            LinkEvent::Message { message, .. } => {
+                let sender = String::from_utf8_lossy(message.sender());
+                let said = message.payload(limits).unwrap_or_default();
+                let told = format!("{sender} says {}", Value::Array(said));
+                self.output.push_back(Output::Event(told));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Machine for Greeter {
+    type Event = String;
+
+    fn handle_input(&mut self, now: Time, input: Input) {
+        self.links.handle_input(now, input);
+        self.drain(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.links.handle_timeout(now);
+        self.drain(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<String>> {
+        self.output.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.links.poll_timeout()
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    for line in exchange().await? {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Two nodes on free ports; what each of them hears.
+async fn exchange() -> Result<[String; 2], Box<dyn Error>> {
+    let mut listening = NodeBuilder::new(Tcp);
+    let address = listening.listen("127.0.0.1:0".parse()?).await?;
+    let one = listening.start(Greeter::new("one"));
+    let two: Node<Greeter> = NodeBuilder::new(Tcp).start(Greeter::new("two"));
+    let (mut heard_by_one, mut heard_by_two) = (one.events()?, two.events()?);
+
+    two.call(|greeter, now| {
+        greeter.links.dial(address.into(), None);
+        greeter.drain(now);
+    })?;
+
+    let deadline = Duration::from_secs(10);
+    let first = tokio::time::timeout(deadline, heard_by_one.recv()).await??;
+    let second = tokio::time::timeout(deadline, heard_by_two.recv()).await??;
+    one.shutdown().await;
+    two.shutdown().await;
+    Ok([format!("one hears: {first}"), format!("two hears: {second}")])
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn each_hears_the_other() {
+        let heard = super::exchange().await.unwrap();
+        assert!(heard.iter().all(|line| line.contains("says [2, \"hello\"]")), "{heard:?}");
+    }
+}
