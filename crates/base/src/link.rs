@@ -292,11 +292,11 @@ impl Link {
         if *handshake.protocol != **self.local.protocol_text() {
             let ours = self.local.protocol_text().clone();
             let theirs = handshake.protocol.chars().take(64).collect::<String>().into();
-            return self.refuse(now, CloseReason::OtherNetwork { ours, theirs });
+            return self.refuse_in(now, handshake.form, CloseReason::OtherNetwork { ours, theirs });
         }
         if handshake.id == self.local.id() {
             // With a handshake, so that the dialling end learns it too and dials no more.
-            return self.refuse(now, CloseReason::Itself);
+            return self.refuse_in(now, handshake.form, CloseReason::Itself);
         }
         if self.peer.as_ref().is_some_and(|peer| peer.id != handshake.id) {
             return self.close(CloseReason::IdentityChanged);
@@ -364,8 +364,12 @@ impl Link {
     /// Closes, but not without a handshake: py2p never recovers from a listed peer that hangs up
     /// before its handshake (spec section 13, py2p 4).
     fn refuse(&mut self, now: Time, reason: CloseReason) {
+        self.refuse_in(now, self.form(), reason);
+    }
+
+    fn refuse_in(&mut self, now: Time, form: IdForm, reason: CloseReason) {
         if !self.greeted {
-            self.greet(now, self.form());
+            self.greet(now, form);
         }
         self.close(reason);
     }
