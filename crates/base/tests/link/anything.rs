@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rs2p_base::{
-    Capability, Fanout, Handshake, Link, LinkConfig, LinkId, LinkOutput, Origin, Time,
+    Capability, CloseReason, Fanout, Handshake, Link, LinkConfig, LinkId, LinkOutput, Origin, Time,
 };
 use rs2p_wire::{Compression, IdForm, Limits, MainFlag, Message, SubFlag, Value};
 
@@ -21,6 +21,8 @@ enum Step {
     /// The layer above sends.
     Send(Message),
     Flushed(usize),
+    /// The layer above has had enough.
+    Close,
 }
 
 proptest! {
@@ -85,6 +87,11 @@ impl Watched {
                 let frame = self.link.frame(&mut Fanout::new(message));
                 prop_assert_eq!(self.link.queued(), before + frame.weight());
             }
+            Step::Close => {
+                self.link.close(CloseReason::Shutdown);
+                self.drain()?;
+                prop_assert!(self.closed);
+            }
             Step::Flushed(bytes) => {
                 let before = self.link.queued();
                 self.link.handle_flushed(bytes);
@@ -121,6 +128,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop_oneof![9 => 0..2_000usize, 1 => 60_000..70_000usize]
             .prop_map(|size| Step::Send(whisper("x".repeat(size)))),
         1 => (0..200_000usize).prop_map(Step::Flushed),
+        1 => proptest::option::weighted(0.1, Just(Step::Close))
+            .prop_map(|close| close.unwrap_or(Step::Wait(0))),
     ]
 }
 

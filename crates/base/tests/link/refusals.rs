@@ -225,6 +225,17 @@ fn a_closed_link_is_silent() {
 }
 
 #[test]
+fn what_the_layer_above_closes_is_closed_once_and_for_its_reason() {
+    let mut end = End::open(Origin::Accepted, &node(OURS), None);
+    end.receive(at(1), &frame(&greeting(IdForm::Bin)));
+    end.link.close(CloseReason::Surplus);
+    end.link.close(CloseReason::Shutdown);
+    end.receive(at(2), &bytes(&whisper("x")));
+    assert_eq!(end.told, [Told::Established, Told::Closed(CloseReason::Surplus)]);
+    assert_eq!(end.link.poll_timeout(), None);
+}
+
+#[test]
 fn a_node_whose_limits_leave_no_room_for_a_handshake_ends_its_links_once() {
     let limits = Limits { frame: 40, ..Limits::default() };
     let config = LinkConfig { limits, ..LinkConfig::default() };

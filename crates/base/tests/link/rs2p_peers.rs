@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rs2p_base::{Capability, CloseReason, LinkConfig, LocalNode, Origin, Protocol};
+use rs2p_base::{Capability, CloseReason, Handshake, LinkConfig, LocalNode, Origin, Protocol};
 use rs2p_wire::{Compression, IdForm};
 
 use crate::harness::{End, Told};
 use crate::pair::{Pair, Side};
-use crate::{OURS, THEIRS, at, frame, greeting, handshakes, id, node, node_with};
+use crate::{DIALLED, OURS, THEIRS, at, frame, greeting, handshakes, id, node, node_with};
 
 const LATENCY: Duration = Duration::from_millis(20);
 
@@ -35,6 +35,21 @@ fn two_nodes_are_established_by_one_handshake_each_and_without_any_deadline() {
         assert!(end.link.gathers());
         assert_eq!(end.link.queued(), 0);
     }
+}
+
+#[test]
+fn the_opening_is_all_that_an_rs2p_peer_ever_gets() {
+    let plain = greeting(IdForm::Bin);
+    let first = Handshake { capabilities: vec![Capability::RS2P], ..plain.clone() };
+    let stranger = Handshake { protocol: "elsewhere".into(), ..plain.clone() };
+    let mut end = End::open(DIALLED, &node(OURS), None);
+    assert_eq!(end.take_sent().len(), 1);
+    for handshake in [&first, &first, &plain, &stranger] {
+        end.receive(at(20), &frame(handshake));
+        assert!(end.take_sent().is_empty());
+    }
+    assert_eq!(end.told[..3], [Told::Established, Told::Repeated, Told::Repeated]);
+    assert!(matches!(end.closed(), Some(CloseReason::OtherNetwork { .. })));
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Transcript {
         let own = self.sent_by(node).find(|item| item.is_handshake());
         let any = self.items.iter().find(|item| item.is_handshake());
         let id = own.or(any).unwrap().payload[2].clone();
-        let known = [("mesh"), ("chord"), ("sync1"), ("sync0")];
+        let known = ["mesh", "chord", "sync1", "sync0"];
         let protocol = known
             .map(|subnet| Protocol::new(subnet, "Plaintext"))
             .into_iter()
