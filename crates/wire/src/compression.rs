@@ -68,7 +68,6 @@ impl Compression {
     }
 
     /// The method whose output begins as `data` does. Snappy blocks have no mark.
-    #[inline]
     pub(crate) fn marked_on(data: &[u8]) -> Option<Self> {
         Some(match data {
             [b'B', b'Z', b'h', ..] => Self::Bz2,

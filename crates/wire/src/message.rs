@@ -5,11 +5,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use rmpv::Value;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::flags::{MainFlag, SubFlag};
-use crate::frame::{DIGEST, FRAME_HEAD, Frame, LENGTH};
+use crate::frame::{DIGEST, FRAME_HEAD, Frame, LENGTH, digest};
 use crate::limits::Limits;
 use crate::reader::{Reader, Token};
 use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned_len};
@@ -122,6 +121,12 @@ impl IdForm {
 #[derive(Clone)]
 pub struct Message {
     frame: Frame,
+    head: Head,
+}
+
+/// What stands before the payload, read once.
+#[derive(Clone, Copy)]
+struct Head {
     kind: MainFlag,
     time: u64,
     sender: Span,
@@ -176,10 +181,32 @@ impl Message {
         }
         let mut buffer = writer.0;
         debug_assert_eq!(buffer.len(), LENGTH + length);
-        let digest = Sha256::digest(&buffer[FRAME_HEAD..]);
-        buffer[LENGTH..FRAME_HEAD].copy_from_slice(&digest);
+        let (head, body) = buffer.split_at_mut(FRAME_HEAD);
+        head[LENGTH..].copy_from_slice(&digest(body));
         let frame = Frame::trusted(buffer.into(), None);
-        Ok(Self { frame, kind, time, sender, sender_form, payload: payload_span })
+        Ok(Self { frame, head: Head { kind, time, sender, sender_form, payload: payload_span } })
+    }
+
+    /// The same message under another id: a number is put behind the message, where every node
+    /// ignores it. The originals take two equal broadcasts within a second for one.
+    ///
+    /// # Errors
+    /// The frame would be longer than `limits` allow.
+    pub fn distinct(&self, nonce: u64, limits: &Limits) -> Result<Self, EncodeError> {
+        let plain = self.frame.plain();
+        let length = plain.len() - LENGTH + unsigned_len(nonce);
+        let limit = limits.frame.min(limits.expanded);
+        if length > limit as usize {
+            return Err(EncodeError::TooLong { length, limit });
+        }
+        let mut writer = Writer(Vec::with_capacity(LENGTH + length));
+        writer.0.extend_from_slice(&(length as u32).to_be_bytes());
+        writer.0.extend_from_slice(&plain[LENGTH..]);
+        writer.unsigned(nonce);
+        let mut buffer = writer.0;
+        let (head, body) = buffer.split_at_mut(FRAME_HEAD);
+        head[LENGTH..].copy_from_slice(&digest(body));
+        Ok(Self { frame: Frame::trusted(buffer.into(), None), head: self.head })
     }
 
     /// Reads the head of a verified frame's body. The payload is not looked at; bytes behind the
@@ -188,8 +215,97 @@ impl Message {
     /// # Errors
     /// The body is not a MessagePack array, is cut short, or its first three elements are not a
     /// whole number, an id and a time.
+    #[inline(always)]
     pub fn parse(frame: Frame) -> Result<Self, MessageError> {
-        let mut reader = Reader::new(frame.body(), 0);
+        let head = Head::read(frame.body())?;
+        Ok(Self { frame, head })
+    }
+
+    /// Its name: the SHA-256 of [`body`](Self::body).
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        self.frame.id()
+    }
+
+    /// How it travels.
+    #[must_use]
+    pub fn kind(&self) -> MainFlag {
+        self.head.kind
+    }
+
+    /// The author's id, as text in base 58 if the author is honest. Anything may stand here.
+    #[must_use]
+    pub fn sender(&self) -> &[u8] {
+        let at = self.head.sender.at as usize;
+        &self.body()[at..at + self.head.sender.length as usize]
+    }
+
+    /// The form in which the author wrote its id.
+    #[must_use]
+    pub fn sender_form(&self) -> IdForm {
+        self.head.sender_form
+    }
+
+    /// When the author says it was written, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.head.time
+    }
+
+    /// How many elements the payload has, the sub-flag among them.
+    #[must_use]
+    pub fn payload_len(&self) -> u32 {
+        self.head.payload.length
+    }
+
+    /// First element of the payload, when it is a number at all.
+    #[must_use]
+    pub fn sub_flag(&self) -> Option<SubFlag> {
+        if self.head.payload.length == 0 {
+            return None;
+        }
+        let token = Reader::new(self.body(), self.head.payload.at as usize).token().ok()?;
+        whole(token).map(SubFlag::from)
+    }
+
+    /// Decodes the payload.
+    ///
+    /// # Errors
+    /// Broken MessagePack, invalid UTF-8 in a text, or more than `limits` allow.
+    pub fn payload(&self, limits: &Limits) -> Result<Vec<Value>, MessageError> {
+        let Span { at, length } = self.head.payload;
+        ValueReader::new(self.body(), at as usize, limits).values(length, 1)
+    }
+
+    /// Checks the payload as [`payload`](Self::payload) does, without building it.
+    ///
+    /// Both references drop the neighbour that hands them a broken payload, so a relay checks
+    /// before it passes one on.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
+        let Span { at, length } = self.head.payload;
+        ValueReader::new(self.body(), at as usize, limits).skim(length, 1)
+    }
+
+    /// The encoded message, byte for byte as its author wrote it.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.frame.body()
+    }
+
+    /// The frame that carries it.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl Head {
+    #[inline(always)]
+    fn read(body: &[u8]) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(body, 0);
         let count = match reader.token()? {
             Token::Array(count @ 3..) => count,
             Token::Array(count) => return Err(MessageError::TooShort { elements: count }),
@@ -208,87 +324,7 @@ impl Message {
         let at = reader.at();
         let time = whole(reader.token()?).ok_or(MessageError::Time { at })?;
         let payload = Span { at: reader.at() as u32, length: count - 3 };
-        Ok(Self { frame, kind: kind.into(), time, sender, sender_form: form, payload })
-    }
-
-    /// Its name: the SHA-256 of [`body`](Self::body).
-    #[must_use]
-    pub fn id(&self) -> MessageId {
-        self.frame.id()
-    }
-
-    /// How it travels.
-    #[must_use]
-    pub fn kind(&self) -> MainFlag {
-        self.kind
-    }
-
-    /// The author's id, as text in base 58 if the author is honest. Anything may stand here.
-    #[must_use]
-    pub fn sender(&self) -> &[u8] {
-        let at = self.sender.at as usize;
-        &self.body()[at..at + self.sender.length as usize]
-    }
-
-    /// The form in which the author wrote its id.
-    #[must_use]
-    pub fn sender_form(&self) -> IdForm {
-        self.sender_form
-    }
-
-    /// When the author says it was written, in seconds since the Unix epoch.
-    #[must_use]
-    pub fn time(&self) -> u64 {
-        self.time
-    }
-
-    /// How many elements the payload has, the sub-flag among them.
-    #[must_use]
-    pub fn payload_len(&self) -> u32 {
-        self.payload.length
-    }
-
-    /// First element of the payload, when it is a number at all.
-    #[must_use]
-    pub fn sub_flag(&self) -> Option<SubFlag> {
-        if self.payload.length == 0 {
-            return None;
-        }
-        let token = Reader::new(self.body(), self.payload.at as usize).token().ok()?;
-        whole(token).map(SubFlag::from)
-    }
-
-    /// Decodes the payload.
-    ///
-    /// # Errors
-    /// Broken MessagePack, invalid UTF-8 in a text, or more than `limits` allow.
-    pub fn payload(&self, limits: &Limits) -> Result<Vec<Value>, MessageError> {
-        let Span { at, length } = self.payload;
-        ValueReader::new(self.body(), at as usize, limits).values(length, 1)
-    }
-
-    /// Checks the payload as [`payload`](Self::payload) does, without building it.
-    ///
-    /// Both references drop the neighbour that hands them a broken payload, so a relay checks
-    /// before it passes one on.
-    ///
-    /// # Errors
-    /// As [`payload`](Self::payload).
-    pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
-        let Span { at, length } = self.payload;
-        ValueReader::new(self.body(), at as usize, limits).skim(length, 1)
-    }
-
-    /// The encoded message, byte for byte as its author wrote it.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        self.frame.body()
-    }
-
-    /// The frame that carries it.
-    #[must_use]
-    pub fn frame(&self) -> &Frame {
-        &self.frame
+        Ok(Self { kind: kind.into(), time, sender, sender_form: form, payload })
     }
 }
 
@@ -304,15 +340,16 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("id", &self.id())
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("sender", &String::from_utf8_lossy(self.sender()))
-            .field("time", &self.time)
+            .field("time", &self.time())
             .field("payload", &self.payload(&Limits::default()))
             .finish()
     }
 }
 
 /// A whole number; js2p writes numbers from 2^31 on as floats.
+#[inline(always)]
 fn whole(token: Token<'_>) -> Option<u64> {
     /// Whole numbers up to here are exact in a float.
     const EXACT: f64 = 9_007_199_254_740_992.0;

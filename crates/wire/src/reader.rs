@@ -40,6 +40,8 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    // Compiled into its few callers, so that neither the offset nor the token goes through memory.
+    #[inline(always)]
     pub(crate) fn token(&mut self) -> Result<Token<'a>, MessageError> {
         let start = self.at;
         let [marker] = self.array()?;

@@ -44,7 +44,9 @@ pub(crate) fn message(body: &[u8]) {
 pub(crate) fn expand(input: &[u8]) {
     let Some((choice, data)) = input.split_first() else { return };
     let methods = Compression::AVAILABLE;
-    let method = methods[usize::from(*choice) % methods.len()];
+    // A build may have none.
+    let Some(choice) = usize::from(*choice).checked_rem(methods.len()) else { return };
+    let method = methods[choice];
     let mut buffer = BytesMut::from(&framed(data)[..]);
     let Ok(Some(raw)) = RawFrame::split_from(&mut buffer, &LIMITS) else { return };
     if let Ok(frame) = raw.verify(&[method], &LIMITS) {
