@@ -48,7 +48,7 @@ impl Greeter {
                 let whisper =
                     Message::encode(MainFlag::Whisper, IdForm::Bin, id, time, &said, limits);
                 if let Ok(whisper) = whisper {
-                    self.links.send(link, &mut Fanout::new(whisper));
+                    self.links.send(now, link, &mut Fanout::new(whisper));
                 }
             }
             LinkEvent::Message { message, .. } => {

@@ -6,10 +6,13 @@
 //! | --- | --- | --- |
 //! | `wire` | [`wire`] | messages and frames as py2p 0.7 and js2p 0.7 speak them, without I/O |
 //! | `base` | [`base`] | subnets, node ids, the handshake, the state machine interface |
+//! | `mesh` | [`mesh`] | peers, broadcast, whispers, replies |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]
 pub use rs2p_base as base;
+#[cfg(feature = "mesh")]
+pub use rs2p_mesh as mesh;
 #[cfg(feature = "wire")]
 pub use rs2p_wire as wire;
 

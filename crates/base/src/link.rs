@@ -40,6 +40,10 @@ pub struct Link {
     /// The method used towards the peer.
     compression: Option<Compression>,
     early: Vec<Message>,
+    /// When the peer was asked for a sign of life, if that was since it was last heard.
+    pinged: Option<Time>,
+    /// Since when the send queue has been full.
+    full_since: Option<Time>,
     /// What to repeat when an old peer asks for it.
     last_sent: Option<Message>,
     queued: usize,
@@ -75,8 +79,10 @@ pub struct QueueFull {
 }
 
 impl Link {
-    /// Frames kept that come before the handshake. Old peers send one at the most.
+    /// Frames kept that come before the handshake, and their bytes. Old peers send one at the
+    /// most, a short one.
     const MAX_EARLY: usize = 8;
+    const MAX_EARLY_BYTES: usize = 64 << 10;
     /// Largest frame, in bytes, that is kept in order to be repeated.
     const MAX_REPEATED: usize = 64 << 10;
 
@@ -104,6 +110,8 @@ impl Link {
             peer: None,
             compression: None,
             early: Vec::new(),
+            pinged: None,
+            full_since: None,
             last_sent: None,
             queued: 0,
             output: VecDeque::new(),
@@ -183,46 +191,80 @@ impl Link {
         self.queued
     }
 
+    /// Whether its end has been told: nothing is heard or said on it any more.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// Whether a message of this node's own may be sent now.
     ///
     /// # Errors
     /// The send queue is full.
     pub fn check_room(&self) -> Result<(), QueueFull> {
-        let limit = self.local.config().send_queue;
-        if self.queued < limit {
+        if !self.is_full() {
             return Ok(());
         }
+        let limit = self.local.config().send_queue;
         Err(QueueFull { link: self.id, queued: self.queued, limit })
     }
 
     /// The frame in which `fanout`'s message goes onto this link; it counts as queued from now on.
-    pub fn frame(&mut self, fanout: &mut Fanout) -> OutFrame {
+    pub fn frame(&mut self, now: Time, fanout: &mut Fanout) -> OutFrame {
         let is_kept =
             self.repeats() && fanout.message().frame().plain().len() <= Self::MAX_REPEATED;
         // One that is too large takes the place of the one before all the same: repeating an older
         // frame could undo what the last one did.
         self.last_sent = is_kept.then(|| fanout.message().clone());
         let frame = fanout.frame(self.compression);
-        self.queued += frame.weight();
+        self.queue(now, frame.weight());
         frame
+    }
+
+    /// Sends this node's handshake once more. js2p forgets a peer when one of two links to it
+    /// closes, and remembers it by a handshake on the other (spec section 13, js2p 7). Without
+    /// effect before the peer's own handshake.
+    pub fn greet_again(&mut self, now: Time) {
+        if let Some(form) = self.peer.as_ref().map(|peer| peer.form).filter(|_| !self.closing) {
+            self.greet(now, form);
+        }
+    }
+
+    /// Closes the link once what waits for it is sent. Nothing is heard or said on it any more.
+    ///
+    /// Not without a handshake: py2p never recovers from a listed peer that hangs up before its
+    /// handshake (spec section 13, py2p 4).
+    pub fn close(&mut self, now: Time, reason: CloseReason) {
+        self.refuse_in(now, self.form(), reason);
     }
 
     /// Frames have left the send queue.
     pub fn handle_flushed(&mut self, bytes: usize) {
         self.queued = self.queued.saturating_sub(bytes);
+        if !self.is_full() {
+            self.full_since = None;
+        }
     }
 
     /// Takes in a message. What does not concern the link alone is handed back; before the
     /// handshake, a little of that is kept and comes as [`LinkOutput::Message`] afterwards.
     #[must_use]
     pub fn handle_message(&mut self, now: Time, message: Message) -> Option<Message> {
-        self.last_heard = now;
+        self.on_sign_of_life(now);
         if self.closing {
             return None;
         }
-        if message.kind() == MainFlag::Renegotiate {
-            self.on_renegotiate(&message);
-            return None;
+        match message.kind() {
+            MainFlag::Renegotiate => {
+                self.on_renegotiate(now, &message);
+                return None;
+            }
+            MainFlag::Ping if self.gathers() => {
+                self.send_sign(now, MainFlag::Pong);
+                return None;
+            }
+            MainFlag::Pong if self.gathers() => return None,
+            _ => {}
         }
         if message.sub_flag() == Some(SubFlag::Handshake) && Handshake::is_in(&message) {
             // A relayed handshake would file this link under a stranger's id (spec section 13).
@@ -234,28 +276,25 @@ impl Link {
         if self.peer.is_some() {
             return Some(message);
         }
-        if self.early.len() < Self::MAX_EARLY {
-            self.early.push(message);
-        } else {
-            self.refuse(now, CloseReason::TooEarly { limit: Self::MAX_EARLY });
+        self.early.push(message);
+        let bytes: usize = self.early.iter().map(|message| message.body().len()).sum();
+        if self.early.len() > Self::MAX_EARLY || bytes > Self::MAX_EARLY_BYTES {
+            self.close(now, CloseReason::TooEarly);
         }
         None
     }
 
+    /// A good frame that holds no message came: a sign of life all the same.
+    pub fn handle_malformed(&mut self, now: Time) {
+        self.on_sign_of_life(now);
+    }
+
     /// Acts on the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Time) {
-        let Some(deadline) = self.poll_timeout() else { return };
-        if deadline > now {
-            return;
-        }
-        if self.peer.is_some() {
-            let seconds = now.since(self.last_heard).as_secs();
-            self.close(CloseReason::Idle { seconds });
-        } else if now >= self.opened + self.local.config().handshake {
-            let seconds = self.local.config().handshake.as_secs();
-            self.refuse(now, CloseReason::NoHandshake { seconds });
-        } else {
-            self.greet(now, self.local.usual_form());
+        // What one deadline causes may set another for the same moment, where the configuration
+        // leaves no time between the two.
+        while self.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.on_deadline(now);
         }
     }
 
@@ -266,7 +305,8 @@ impl Link {
         if self.closing {
             None
         } else if self.peer.is_some() {
-            config.idle.map(|idle| self.last_heard + idle)
+            let deadlines = [self.full_deadline(), self.idle_deadline(), self.ping_deadline()];
+            deadlines.into_iter().flatten().min()
         } else {
             let handshake = self.opened + config.handshake;
             let form_wait = (!self.greeted).then(|| self.opened + config.form_wait);
@@ -284,10 +324,54 @@ impl Link {
         output
     }
 
+    fn on_sign_of_life(&mut self, now: Time) {
+        self.last_heard = now;
+        self.pinged = None;
+    }
+
+    /// Acts on the first deadline, which has passed: greets, pings, or closes.
+    fn on_deadline(&mut self, now: Time) {
+        let config = self.local.config();
+        let is_past = |deadline: Option<Time>| deadline.is_some_and(|deadline| deadline <= now);
+        if self.peer.is_none() {
+            if is_past(Some(self.opened + config.handshake)) {
+                let seconds = config.handshake.as_secs();
+                self.close(now, CloseReason::NoHandshake { seconds });
+            } else {
+                self.greet(now, self.local.usual_form());
+            }
+        } else if is_past(self.full_deadline()) {
+            let (queued, limit) = (self.queued, config.send_queue);
+            self.end(CloseReason::SlowReader { queued, limit });
+        } else if is_past(self.idle_deadline()) || self.pinged.is_some() {
+            let seconds = now.since(self.last_heard).as_secs();
+            self.end(CloseReason::Idle { seconds });
+        } else {
+            self.pinged = Some(now);
+            self.send_sign(now, MainFlag::Ping);
+        }
+    }
+
+    fn full_deadline(&self) -> Option<Time> {
+        self.full_since.map(|since| since + self.local.config().slow)
+    }
+
+    fn idle_deadline(&self) -> Option<Time> {
+        self.local.config().idle.map(|idle| self.last_heard + idle)
+    }
+
+    /// When to ask an rs2p peer for a sign of life, or to give it up after that.
+    fn ping_deadline(&self) -> Option<Time> {
+        let keepalive = self.local.config().keepalive.filter(|_| self.gathers())?;
+        // Counted from the ping itself: a node that has slept past both deadlines still gives the
+        // peer time to answer.
+        Some(self.pinged.unwrap_or(self.last_heard) + keepalive)
+    }
+
     fn on_handshake(&mut self, now: Time, message: &Message) {
         let handshake = match Handshake::decode(message, &self.local.config().limits) {
             Ok(handshake) => handshake,
-            Err(error) => return self.refuse(now, CloseReason::Handshake(error)),
+            Err(error) => return self.close(now, CloseReason::Handshake(error)),
         };
         if *handshake.protocol != **self.local.protocol_text() {
             let ours = self.local.protocol_text().clone();
@@ -299,7 +383,7 @@ impl Link {
             return self.refuse_in(now, handshake.form, CloseReason::Itself);
         }
         if self.peer.as_ref().is_some_and(|peer| peer.id != handshake.id) {
-            return self.close(CloseReason::IdentityChanged);
+            return self.end(CloseReason::IdentityChanged);
         }
         let opened_to_rs2p = self.origin.is_outgoing() && handshake.can(Capability::RS2P);
         if !self.greeted {
@@ -326,7 +410,7 @@ impl Link {
     /// Old peers renegotiate only when something has gone wrong between them, and py2p goes on
     /// with what it cannot read itself (spec section 8). Plain frames are understood in any case,
     /// so from here on nothing else is sent, and nothing is answered.
-    fn on_renegotiate(&mut self, message: &Message) {
+    fn on_renegotiate(&mut self, now: Time, message: &Message) {
         match message.sub_flag() {
             Some(SubFlag::Compression) => {
                 let payload = message.payload(&self.local.config().limits).unwrap_or_default();
@@ -339,7 +423,7 @@ impl Link {
                 self.compression = None;
                 // Once for each frame, so that two peers cannot keep each other busy.
                 if let Some(message) = self.last_sent.take() {
-                    self.send(message.into());
+                    self.send(now, message.into());
                 }
             }
             _ => {}
@@ -355,36 +439,51 @@ impl Link {
 
     fn send_handshake(&mut self, now: Time, handshake: &Handshake) {
         match handshake.encode(now, &self.local.config().limits) {
-            Ok(message) => self.send(message.into()),
-            // Only limits below a handshake's few hundred bytes come here; no peer can be had so.
-            Err(_) => self.close(CloseReason::Requested),
+            Ok(message) => self.send(now, message.into()),
+            Err(error) => self.end(CloseReason::Limits(error)),
         }
     }
 
-    /// Closes, but not without a handshake: py2p never recovers from a listed peer that hangs up
-    /// before its handshake (spec section 13, py2p 4).
-    fn refuse(&mut self, now: Time, reason: CloseReason) {
-        self.refuse_in(now, self.form(), reason);
+    /// A sign of life, or the wish for one, between rs2p nodes.
+    fn send_sign(&mut self, now: Time, kind: MainFlag) {
+        let local = &self.local;
+        let (id, limits) = (local.id_text(), &local.config().limits);
+        match Message::encode(kind, IdForm::Bin, id, now.as_secs(), &[], limits) {
+            Ok(message) => self.send(now, message.into()),
+            Err(error) => self.end(CloseReason::Limits(error)),
+        }
     }
 
     fn refuse_in(&mut self, now: Time, form: IdForm, reason: CloseReason) {
-        if !self.greeted {
+        if !self.greeted && !self.closing {
             self.greet(now, form);
         }
-        self.close(reason);
+        self.end(reason);
     }
 
-    /// Closes the link once what waits for it is sent. Nothing is heard or said on it any more.
-    pub fn close(&mut self, reason: CloseReason) {
+    fn end(&mut self, reason: CloseReason) {
         if !self.closing {
             self.closing = true;
+            self.early = Vec::new();
             self.output.push_back(LinkOutput::Close(reason));
         }
     }
 
-    fn send(&mut self, frame: OutFrame) {
-        self.queued += frame.weight();
+    fn send(&mut self, now: Time, frame: OutFrame) {
+        self.queue(now, frame.weight());
         self.output.push_back(LinkOutput::Send(frame));
+    }
+
+    fn queue(&mut self, now: Time, weight: usize) {
+        self.queued += weight;
+        if self.is_full() {
+            self.full_since.get_or_insert(now);
+        }
+    }
+
+    /// A frame is taken whatever its size when nothing else waits.
+    fn is_full(&self) -> bool {
+        self.queued > 0 && self.queued >= self.local.config().send_queue
     }
 
     /// Whether the peer may ask to repeat the last frame.

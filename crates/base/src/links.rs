@@ -112,13 +112,13 @@ impl Links {
     }
 
     /// Gives up a dial; of one that is through already, closes the link.
-    pub fn cancel_dial(&mut self, dial: DialId) {
+    pub fn cancel_dial(&mut self, now: Time, dial: DialId) {
         if self.dials.remove(&dial).is_some() {
             self.output.push_back(Output::CancelDial { dial });
         }
         let opened = self.links.values().find(|link| link.origin() == Origin::Dialled(dial));
         if let Some(id) = opened.map(Link::id) {
-            self.close(id, CloseReason::Requested);
+            self.close(now, id, CloseReason::Requested);
         }
     }
 
@@ -151,41 +151,63 @@ impl Links {
         self.dials.len()
     }
 
-    /// Sends a message, whatever waits before it. Without effect on a link that is gone.
-    pub fn send(&mut self, link: LinkId, fanout: &mut Fanout) {
-        let Some(via) = self.links.get_mut(&link) else { return };
-        let frame = via.frame(fanout);
+    /// Sends a message, whatever waits before it. Without effect on a link that is gone or closing.
+    pub fn send(&mut self, now: Time, link: LinkId, fanout: &mut Fanout) {
+        let Some(via) = Self::live(&mut self.links, link) else { return };
+        let had_room = via.check_room().is_ok();
+        let frame = via.frame(now, fanout);
         self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
+        if had_room && via.check_room().is_err() {
+            self.deadlines.set(link, via.poll_timeout());
+        }
     }
 
     /// Sends a message of this node's own, unless the link has enough to do.
     ///
     /// # Errors
     /// The link's send queue is full; nothing was sent.
-    pub fn try_send(&mut self, link: LinkId, fanout: &mut Fanout) -> Result<(), QueueFull> {
-        if let Some(via) = self.links.get(&link) {
+    pub fn try_send(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        fanout: &mut Fanout,
+    ) -> Result<(), QueueFull> {
+        if let Some(via) = Self::live(&mut self.links, link) {
             via.check_room()?;
         }
-        self.send(link, fanout);
+        self.send(now, link, fanout);
         Ok(())
     }
 
     /// Closes a link once what waits for it is sent. [`LinkEvent::Closed`] follows.
-    pub fn close(&mut self, link: LinkId, reason: CloseReason) {
+    pub fn close(&mut self, now: Time, link: LinkId, reason: CloseReason) {
         let Some(closing) = self.links.get_mut(&link) else { return };
-        closing.close(reason);
+        closing.close(now, reason);
+        self.drain(link);
+    }
+
+    /// Sends this node's handshake once more: see [`Link::greet_again`].
+    pub fn greet_again(&mut self, now: Time, link: LinkId) {
+        let Some(via) = self.links.get_mut(&link) else { return };
+        via.greet_again(now);
         self.drain(link);
     }
 
     /// Takes in a message, and gives it back when it is for the layer above: the short way past
     /// the queue, for a layer that looks at [`Input::Message`] itself.
     pub fn handle_message(&mut self, now: Time, link: LinkId, message: Message) -> Option<Message> {
+        // Hearing from a peer only puts its deadlines off: they are looked at again when due.
         let from = self.links.get_mut(&link)?;
         let message = from.handle_message(now, message);
-        if message.is_none() || self.local.config().idle.is_some() {
+        if message.is_none() {
             self.drain(link);
         }
         message
+    }
+
+    /// A link that is there to stay.
+    fn live(links: &mut BTreeMap<LinkId, Link>, link: LinkId) -> Option<&mut Link> {
+        links.get_mut(&link).filter(|link| !link.is_closing())
     }
 
     fn drain(&mut self, id: LinkId) {
@@ -230,7 +252,10 @@ impl Machine for Links {
                 }
             }
             Input::Malformed { link, error } => {
-                self.output.push_back(Output::Event(LinkEvent::Malformed { link, error }));
+                if let Some(from) = Self::live(&mut self.links, link) {
+                    from.handle_malformed(now);
+                    self.output.push_back(Output::Event(LinkEvent::Malformed { link, error }));
+                }
             }
             Input::Flushed { link, bytes } => {
                 if let Some(link) = self.links.get_mut(&link) {

@@ -8,7 +8,7 @@ use rs2p_wire::{Compression, IdForm, Limits};
 use crate::endpoint::Endpoint;
 use crate::handshake::{Capability, Handshake};
 use crate::node_id::NodeId;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, ProtocolId};
 
 /// How a node treats its links.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct LinkConfig {
     /// What a frame from a peer may cost.
     pub limits: Limits,
     /// Compression methods, best first: announced to peers for what they send, and used towards
-    /// them as far as they announce them. Empty: nothing is compressed in either direction. What
-    /// comes is understood in any case.
+    /// them as far as they announce them; what this build lacks is left out. Empty: nothing is
+    /// compressed in either direction. What comes is understood in any case.
     pub compression: Vec<Compression>,
     /// How long a link may stay without the peer's handshake. Real peers send theirs at once, so
     /// a few round trips are plenty. Default 10 s.
@@ -27,9 +27,16 @@ pub struct LinkConfig {
     /// passes only with peers that are neither py2p, js2p nor rs2p. Shorter than `handshake`, else
     /// without effect. Default 1 s.
     pub form_wait: Duration,
-    /// Closes a link on which nothing came for so long. The protocol has no keep-alive, so a
-    /// healthy link may be silent for ever. Default: never.
+    /// Asks an rs2p peer for a sign of life when nothing came for so long, and closes the link
+    /// when nothing comes for as long again. Old peers know no such thing. `None`: a peer whose
+    /// machine has vanished is noticed when the transport notices. Default 30 s.
+    pub keepalive: Option<Duration>,
+    /// Closes a link, to whatever kind of peer, on which nothing came for so long. Old peers may
+    /// well be silent for ever. Default: never.
     pub idle: Option<Duration>,
+    /// How long the send queue may stay full before the peer counts as a slow reader and loses its
+    /// link. Meanwhile it holds up broadcasts. Default 10 s.
+    pub slow: Duration,
     /// Bytes that may wait for a link before this node's own messages are refused with
     /// [`QueueFull`](crate::QueueFull). Relayed frames and answers may exceed it; drivers close a
     /// link at a bound of their own. A single frame is taken whatever its size when nothing else
@@ -44,7 +51,9 @@ impl Default for LinkConfig {
             compression: Compression::AVAILABLE.to_vec(),
             handshake: Duration::from_secs(10),
             form_wait: Duration::from_secs(1),
+            keepalive: Some(Duration::from_secs(30)),
             idle: None,
+            slow: Duration::from_secs(10),
             send_queue: 1 << 20,
         }
     }
@@ -55,6 +64,7 @@ impl Default for LinkConfig {
 pub struct LocalNode {
     id: NodeId,
     id_text: Arc<str>,
+    protocol: ProtocolId,
     protocol_text: Arc<str>,
     usual_form: IdForm,
     form_is_known: bool,
@@ -70,13 +80,15 @@ impl LocalNode {
         id: NodeId,
         protocol: &Protocol,
         advertised: Option<Endpoint>,
-        config: LinkConfig,
+        mut config: LinkConfig,
     ) -> Self {
+        config.compression.retain(|method| Compression::AVAILABLE.contains(method));
         // Only js2p speaks WebSocket among the old peers.
         let websocket = matches!(protocol.encryption(), "ws" | "wss");
         Self {
             id,
             id_text: id.to_string().into(),
+            protocol: protocol.id(),
             protocol_text: protocol.id().to_string().into(),
             usual_form: if websocket { IdForm::Str } else { IdForm::Bin },
             form_is_known: websocket,
@@ -105,6 +117,12 @@ impl LocalNode {
     #[must_use]
     pub fn id_text(&self) -> &str {
         &self.id_text
+    }
+
+    /// Its protocol id.
+    #[must_use]
+    pub fn protocol(&self) -> ProtocolId {
+        self.protocol
     }
 
     /// Its protocol id in base 58.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rs2p_wire::{FrameError, Message, MessageError, MessageId};
+use rs2p_wire::{EncodeError, FrameError, Message, MessageError, MessageId};
 use thiserror::Error;
 
 use crate::endpoint::Endpoint;
@@ -300,17 +300,20 @@ pub enum CloseReason {
     #[error("the peer changed its id")]
     IdentityChanged,
     /// The peer sent more before its handshake than is kept for later.
-    #[error("the peer sent more than {limit} frames before its handshake")]
-    TooEarly {
-        /// How many are kept.
-        limit: usize,
-    },
+    #[error("the peer sent more than 8 frames or 64 KiB before its handshake")]
+    TooEarly,
+    /// This node's own limits are too tight for a handshake.
+    #[error("this node's limits leave no room for a handshake: {0}")]
+    Limits(EncodeError),
     /// Nothing came for as long as the configuration allows.
     #[error("nothing came for {seconds} s")]
     Idle {
         /// How long nothing came.
         seconds: u64,
     },
+    /// There are peers enough.
+    #[error("there are peers enough here; the peers list says who else there is")]
+    Full,
     /// There is another link to the same node.
     #[error("another link to the same node is kept")]
     Surplus,

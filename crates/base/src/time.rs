@@ -36,6 +36,12 @@ impl Time {
         self.0 / 1_000
     }
 
+    /// The whole second it lies in, to compare with times of messages.
+    #[must_use]
+    pub const fn whole_secs(self) -> Self {
+        Self(self.0 / 1_000 * 1_000)
+    }
+
     /// Time passed since `earlier`; zero when that lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

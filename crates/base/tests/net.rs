@@ -160,9 +160,9 @@ async fn a_cancelled_dial_is_heard_of_no_more() {
     let mut a = Running::tcp(1).await;
     let b = Running::tcp(2).await;
     a.node
-        .call(|talk, _| {
+        .call(|talk, now| {
             let request = talk.dial(b.address.into());
-            talk.cancel(request);
+            talk.cancel(now, request);
         })
         .unwrap();
     a.connected(b.address).await;
@@ -375,7 +375,7 @@ async fn a_link_that_the_machine_closes_still_delivers_what_was_sent() {
     a.node
         .call(|talk, now| {
             talk.insist(now, link, "goodbye");
-            talk.close(link);
+            talk.close(now, link);
         })
         .unwrap();
     assert_eq!(b.text().await, "goodbye");

@@ -78,6 +78,23 @@ impl<T> EventStream<T> {
         }
     }
 
+    /// Waits for an event, and takes what else is there, up to `limit` in all (one at least).
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn recv_many(&mut self, limit: usize) -> Result<Vec<T>, RecvError> {
+        let mut events = vec![self.recv().await?];
+        // A gap comes before the events that are left, so the next call has to tell it.
+        while events.len() < limit && self.shared.lock().missed == 0 {
+            match self.try_recv() {
+                Some(Ok(event)) => events.push(event),
+                _ => break,
+            }
+        }
+        Ok(events)
+    }
+
     /// The next event, if there is one now.
     pub fn try_recv(&mut self) -> Option<Result<T, RecvError>> {
         let mut queue = self.shared.lock();

@@ -118,8 +118,10 @@ fn label(reason: &CloseReason) -> &'static str {
         CloseReason::OtherNetwork { .. } => "other_network",
         CloseReason::Itself => "itself",
         CloseReason::IdentityChanged => "identity_changed",
-        CloseReason::TooEarly { .. } => "too_early",
+        CloseReason::TooEarly => "too_early",
+        CloseReason::Limits(_) => "limits",
         CloseReason::Idle { .. } => "idle",
+        CloseReason::Full => "full",
         CloseReason::Surplus => "surplus",
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +29,21 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// The name has no address, or nobody answers there.
     async fn dial(&self, to: &Endpoint) -> io::Result<Connection>;
+}
+
+#[async_trait]
+impl Transport for Arc<dyn Transport> {
+    fn encryption(&self) -> &'static str {
+        (**self).encryption()
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        (**self).listen(address).await
+    }
+
+    async fn dial(&self, to: &Endpoint) -> io::Result<Connection> {
+        (**self).dial(to).await
+    }
 }
 
 /// Takes in streams that peers open.

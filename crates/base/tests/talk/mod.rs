@@ -39,13 +39,13 @@ impl Talk {
         RequestId(dial.0)
     }
 
-    pub(crate) fn cancel(&mut self, request: RequestId) {
-        self.links.cancel_dial(DialId(request.0));
+    pub(crate) fn cancel(&mut self, now: Time, request: RequestId) {
+        self.links.cancel_dial(now, DialId(request.0));
         self.drain();
     }
 
-    pub(crate) fn close(&mut self, link: LinkId) {
-        self.links.close(link, CloseReason::Requested);
+    pub(crate) fn close(&mut self, now: Time, link: LinkId) {
+        self.links.close(now, link, CloseReason::Requested);
         self.drain();
     }
 
@@ -67,7 +67,7 @@ impl Talk {
 
     pub(crate) fn say(&mut self, now: Time, link: LinkId, text: &str) -> Result<(), QueueFull> {
         let message = self.message(now, text);
-        let said = self.links.try_send(link, &mut Fanout::new(message));
+        let said = self.links.try_send(now, link, &mut Fanout::new(message));
         self.drain();
         said
     }
@@ -75,7 +75,7 @@ impl Talk {
     /// Sends whatever the queue holds.
     pub(crate) fn insist(&mut self, now: Time, link: LinkId, text: &str) {
         let message = self.message(now, text);
-        self.links.send(link, &mut Fanout::new(message));
+        self.links.send(now, link, &mut Fanout::new(message));
         self.drain();
     }
 

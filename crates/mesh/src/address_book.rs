@@ -1,0 +1,257 @@
+//! Where other nodes are said to be.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::rngs::Xoshiro256PlusPlus;
+use rs2p_base::{Endpoint, NodeId, Time};
+use rs2p_wire::IdForm;
+
+/// Addresses to dial, bounded, each with the time from which it may be tried again.
+#[derive(Debug)]
+pub(crate) struct AddressBook {
+    entries: BTreeMap<Endpoint, Entry>,
+    limit: usize,
+    seeds: usize,
+    /// Nodes that this node's user has parted from, the last few.
+    parted: VecDeque<NodeId>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Who is there, as far as is known.
+    pub(crate) id: Option<NodeId>,
+    /// How that node writes ids, once it has been spoken to.
+    pub(crate) form: Option<IdForm>,
+    ready: Time,
+    failures: u32,
+    is_seed: bool,
+}
+
+impl AddressBook {
+    /// Longest wait between two tries.
+    const MAX_WAIT: Duration = Duration::from_secs(300);
+    /// Longest wait for a node that has no peers.
+    const MAX_WAIT_ALONE: Duration = Duration::from_secs(15);
+    /// An address that has failed so often in a row is forgotten, unless it is a seed.
+    const MAX_FAILURES: u32 = 8;
+    /// Nodes that are not dialled because the user has parted from them.
+    const MAX_PARTED: usize = 64;
+
+    pub(crate) fn new(limit: usize, seeds: &[Endpoint]) -> Self {
+        let mut book = Self { entries: BTreeMap::new(), limit, seeds: 0, parted: VecDeque::new() };
+        for seed in seeds {
+            let seed_entry =
+                Entry { id: None, form: None, ready: Time::default(), failures: 0, is_seed: true };
+            if book.entries.insert(seed.clone(), seed_entry).is_none() {
+                book.seeds += 1;
+            }
+        }
+        book
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, address: &Endpoint) -> Option<&Entry> {
+        self.entries.get(address)
+    }
+
+    /// Somebody says that a node is there; it may be dialled from `ready` on. `true` when the
+    /// address is new.
+    pub(crate) fn learn(&mut self, address: &Endpoint, id: NodeId, ready: Time) -> bool {
+        if let Some(entry) = self.entries.get_mut(address) {
+            // Who was met there outweighs hearsay.
+            if entry.form.is_none() {
+                entry.id = Some(id);
+            }
+            return false;
+        }
+        if self.limit == 0 || self.parted.contains(&id) {
+            return false;
+        }
+        if self.entries.len() - self.seeds >= self.limit {
+            self.forget_one();
+        }
+        let entry = Entry { id: Some(id), form: None, ready, failures: 0, is_seed: false };
+        self.entries.insert(address.clone(), entry);
+        true
+    }
+
+    /// A node was met there.
+    pub(crate) fn met(&mut self, now: Time, address: &Endpoint, id: NodeId, form: IdForm) {
+        self.parted.retain(|parted| *parted != id);
+        self.learn(address, id, now);
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.id = Some(id);
+            entry.form = Some(form);
+            entry.failures = 0;
+        }
+    }
+
+    /// A dial failed, or a link there broke: waits longer each time.
+    pub(crate) fn failed(
+        &mut self,
+        now: Time,
+        address: &Endpoint,
+        alone: bool,
+        rng: &mut Xoshiro256PlusPlus,
+    ) {
+        let Some(entry) = self.entries.get_mut(address) else { return };
+        entry.failures += 1;
+        // It may have been another kind of node this time.
+        entry.form = None;
+        if entry.failures > Self::MAX_FAILURES && !entry.is_seed {
+            self.entries.remove(address);
+            return;
+        }
+        let longest = if alone { Self::MAX_WAIT_ALONE } else { Self::MAX_WAIT };
+        let wait = Duration::from_secs(1 << (entry.failures - 1).min(16)).min(longest);
+        entry.ready = now + wait.mul_f64(rng.random_range(0.75..1.25));
+    }
+
+    /// There is no point in dialling it: another network, or this node itself.
+    pub(crate) fn forget(&mut self, address: &Endpoint) {
+        if let Some(entry) = self.entries.get_mut(address)
+            && entry.is_seed
+        {
+            entry.failures = Self::MAX_FAILURES;
+            return;
+        }
+        self.entries.remove(address);
+    }
+
+    /// The user does not want the node for a peer: it is dialled only once it has been met again.
+    pub(crate) fn part(&mut self, id: NodeId) {
+        self.entries.retain(|_, entry| entry.is_seed || entry.id != Some(id));
+        if self.parted.len() == Self::MAX_PARTED {
+            self.parted.pop_front();
+        }
+        self.parted.push_back(id);
+    }
+
+    /// With no peers left, nobody is waited for longer than a lonely node waits.
+    pub(crate) fn hurry(&mut self, now: Time) {
+        for entry in self.entries.values_mut() {
+            entry.ready = entry.ready.min(now + Self::MAX_WAIT_ALONE);
+        }
+    }
+
+    /// One of the addresses that may be dialled now, drawn at random; else the time when the next
+    /// one may be.
+    pub(crate) fn pick(
+        &self,
+        now: Time,
+        rng: &mut Xoshiro256PlusPlus,
+        is_wanted: impl Fn(&Endpoint, &Entry) -> bool,
+    ) -> Result<Endpoint, Option<Time>> {
+        let is_parted = |entry: &Entry| entry.id.is_some_and(|id| self.parted.contains(&id));
+        let wanted = || {
+            let entries = self.entries.iter();
+            entries.filter(|(address, entry)| !is_parted(entry) && is_wanted(address, entry))
+        };
+        let ready = wanted().filter(|(_, entry)| entry.ready <= now).count();
+        if ready == 0 {
+            return Err(wanted().map(|(_, entry)| entry.ready).min());
+        }
+        let chosen = rng.random_range(0..ready);
+        wanted()
+            .filter(|(_, entry)| entry.ready <= now)
+            .nth(chosen)
+            .map(|(address, _)| address.clone())
+            .ok_or(None)
+    }
+
+    /// Makes room: of what failed most often, what is to be tried last.
+    fn forget_one(&mut self) {
+        let worst = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.is_seed)
+            .max_by_key(|(_, entry)| (entry.failures, entry.ready))
+            .map(|(address, _)| address.clone());
+        if let Some(worst) = worst {
+            self.entries.remove(&worst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    fn address(port: u16) -> Endpoint {
+        Endpoint::new("10.0.0.1", port).unwrap()
+    }
+
+    fn id(number: u8) -> NodeId {
+        NodeId::from_bytes([number; 48])
+    }
+
+    #[test]
+    fn a_failing_address_is_tried_ever_more_seldom_and_then_forgotten() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut book = AddressBook::new(10, &[]);
+        let mut now = Time::from_secs(100);
+        book.learn(&address(1), id(1), now);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(book.pick(now, &mut rng, |_, _| true), Ok(address(1)));
+            book.failed(now, &address(1), false, &mut rng);
+            let ready = book.pick(now, &mut rng, |_, _| true).unwrap_err().unwrap();
+            waits.push(ready.since(now).as_secs());
+            now = ready;
+        }
+        assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
+        book.failed(now, &address(1), false, &mut rng);
+        assert_eq!(book.pick(now, &mut rng, |_, _| true), Err(None));
+    }
+
+    #[test]
+    fn a_seed_is_never_forgotten_and_a_lonely_node_does_not_wait_long() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut book = AddressBook::new(1, &[address(9)]);
+        let now = Time::from_secs(100);
+        for _ in 0..50 {
+            book.failed(now, &address(9), true, &mut rng);
+        }
+        let ready = book.pick(now, &mut rng, |_, _| true).unwrap_err().unwrap();
+        assert!(ready <= now + Duration::from_secs(20));
+        for port in 1..9 {
+            book.learn(&address(port), id(1), now);
+        }
+        assert_eq!(book.len(), 2);
+        assert!(book.get(&address(9)).is_some());
+    }
+
+    #[test]
+    fn a_node_that_the_user_parted_from_is_dialled_only_once_met_again() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let now = Time::from_secs(100);
+        let mut book = AddressBook::new(10, &[address(9)]);
+        book.met(now, &address(9), id(9), IdForm::Bin);
+        book.learn(&address(1), id(1), now);
+        book.part(id(9));
+        book.part(id(1));
+        assert!(!book.learn(&address(1), id(1), now));
+        assert_eq!(book.pick(now, &mut rng, |_, _| true), Err(None));
+        book.met(now, &address(9), id(9), IdForm::Bin);
+        assert_eq!(book.pick(now, &mut rng, |_, _| true), Ok(address(9)));
+    }
+
+    #[test]
+    fn who_was_met_outweighs_hearsay() {
+        let now = Time::from_secs(100);
+        let mut book = AddressBook::new(10, &[]);
+        assert!(book.learn(&address(1), id(1), now));
+        assert!(!book.learn(&address(1), id(2), now));
+        assert_eq!(book.get(&address(1)).unwrap().id, Some(id(2)));
+        book.met(now, &address(1), id(3), IdForm::Bin);
+        book.learn(&address(1), id(4), now);
+        assert_eq!(book.get(&address(1)).unwrap().id, Some(id(3)));
+    }
+}

@@ -1,0 +1,49 @@
+//! How a mesh node behaves.
+
+use std::time::Duration;
+
+use rs2p_base::{Capability, Endpoint, LinkConfig};
+
+/// Options of a [`Mesh`](crate::Mesh).
+#[derive(Clone, Debug)]
+pub struct MeshConfig {
+    /// How links are treated.
+    pub link: LinkConfig,
+    /// Nodes to begin with. They are dialled at the start, and again whenever there are too few
+    /// peers; they are never forgotten.
+    pub seeds: Vec<Endpoint>,
+    /// Links that the node opens by itself, from peers lists and to come back to lost peers.
+    /// Links opened by [`connect`](crate::Mesh::connect) count, but are not limited. With fewer
+    /// than 3 a network falls apart easily. Default 4, as the originals.
+    pub max_outgoing: usize,
+    /// Peers at the most. A node beyond that is handed a peers list and let go. Default 512.
+    pub max_peers: usize,
+    /// Addresses to remember, seeds not counted; the least promising go first. Default 256.
+    pub max_addresses: usize,
+    /// Broadcasts to recognise, the oldest half forgotten first. A copy of a forgotten one that
+    /// still circles would be delivered again. About 50 bytes each, taken only under load. Default
+    /// 262,144.
+    pub max_seen: usize,
+    /// Replies that may wait for an address at the same time. Default 1,024.
+    pub max_deferred: usize,
+    /// How long a reply to a node without a link may take to find it. Default 10 s.
+    pub defer: Duration,
+    /// What the layers above announce to peers.
+    pub capabilities: Vec<Capability>,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            link: LinkConfig::default(),
+            seeds: Vec::new(),
+            max_outgoing: 4,
+            max_peers: 512,
+            max_addresses: 256,
+            max_seen: 262_144,
+            max_deferred: 1_024,
+            defer: Duration::from_secs(10),
+            capabilities: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,608 @@
+//! The mesh as a state machine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng as _, SeedableRng as _};
+use rs2p_base::{
+    CloseReason, Deadlines, DialId, Endpoint, Fanout, Input, Link, LinkEvent, LinkId, Links,
+    LocalNode, Machine, NodeId, Origin, Output, Protocol, RequestId, Time,
+};
+use rs2p_wire::{IdForm, MainFlag, Message, MessageId, SubFlag, Value};
+
+use crate::address_book::AddressBook;
+use crate::config::MeshConfig;
+use crate::deferred::Deferred;
+use crate::error::{ConnectError, SendError};
+use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
+use crate::exchange::SeenRequests;
+use crate::handlers::Handler;
+use crate::peers::{Peer, Surplus};
+use crate::status::{MeshCounts, MeshStatus, Problems};
+use crate::waterfall::Waterfall;
+
+/// A node of a mesh: it keeps peers, passes on broadcasts, and delivers messages.
+///
+/// It is a [`Machine`]; `MeshSocket` runs one on real sockets, and a layer of one's own
+/// owns one and takes from [`MeshEvent`]s what it knows.
+#[derive(Debug)]
+pub struct Mesh {
+    pub(crate) config: MeshConfig,
+    pub(crate) links: Links,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) book: AddressBook,
+    /// Dials on their way and links without a handshake, by the dial that opened them.
+    pub(crate) opening: BTreeMap<DialId, Opening>,
+    pub(crate) seen: Waterfall,
+    pub(crate) seen_requests: SeenRequests,
+    pub(crate) deferred: BTreeMap<RequestId, Deferred>,
+    pub(crate) handlers: Vec<Handler>,
+    pub(crate) counts: MeshCounts,
+    pub(crate) problems: Problems,
+    pub(crate) rng: Xoshiro256PlusPlus,
+    pub(crate) timers: Deadlines<Timer>,
+    pub(crate) output: VecDeque<Output<MeshEvent>>,
+    started: Option<Time>,
+    next_request: u64,
+    next_nonce: u64,
+}
+
+/// What the mesh itself waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// An address may be dialled again.
+    Dial,
+    /// Seen broadcasts grow old.
+    Seen,
+    /// A deferred message has waited long enough, or is to be asked for once more.
+    Deferred(RequestId),
+}
+
+/// A link on its way to becoming a peer's.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) to: Endpoint,
+    /// Calls of `connect` that wait for it.
+    pub(crate) requests: Vec<RequestId>,
+}
+
+impl Mesh {
+    /// A node of this id in this network. Peers are told to dial `advertised`. All its choices are
+    /// drawn from `seed`.
+    #[must_use]
+    pub fn new(
+        id: NodeId,
+        protocol: &Protocol,
+        advertised: Option<Endpoint>,
+        config: MeshConfig,
+        seed: u64,
+    ) -> Self {
+        let mut local = LocalNode::new(id, protocol, advertised, config.link.clone());
+        for capability in &config.capabilities {
+            local = local.with_capability(*capability);
+        }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut timers = Deadlines::new();
+        timers.set(Timer::Dial, (!config.seeds.is_empty()).then(Time::default));
+        Self {
+            links: Links::new(Arc::new(local)),
+            peers: BTreeMap::new(),
+            book: AddressBook::new(config.max_addresses, &config.seeds),
+            opening: BTreeMap::new(),
+            seen: Waterfall::new(config.max_seen, rng.next_u64()),
+            seen_requests: SeenRequests::default(),
+            deferred: BTreeMap::new(),
+            handlers: Vec::new(),
+            counts: MeshCounts::default(),
+            problems: Problems::default(),
+            rng,
+            timers,
+            output: VecDeque::new(),
+            started: None,
+            next_request: 0,
+            next_nonce: 0,
+            config,
+        }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn local(&self) -> &Arc<LocalNode> {
+        self.links.local()
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.local().id()
+    }
+
+    /// Connects to a node by hand. [`MeshEvent::ConnectDone`] tells how it went.
+    pub fn connect(&mut self, now: Time, to: Endpoint) -> RequestId {
+        let request = self.request_id();
+        let connected = self.links.iter().find_map(|link| {
+            let peer = link.peer()?;
+            let is_there = peer.address.as_ref() == Some(&to)
+                || link.origin().is_outgoing() && *link.remote() == to;
+            is_there.then_some(peer.id)
+        });
+        if let Some(id) = connected {
+            self.tell(MeshEvent::ConnectDone { request, result: Ok(id) });
+        } else if let Some(opening) = self.opening.values_mut().find(|opening| opening.to == to) {
+            opening.requests.push(request);
+        } else {
+            self.dial(to, vec![request]);
+        }
+        self.drain(now);
+        request
+    }
+
+    /// Parts from a peer; it is not dialled again by itself. `false` when it is no peer.
+    pub fn disconnect(&mut self, now: Time, peer: NodeId) -> bool {
+        let Some(link) = self.peers.get(&peer).map(|peer| peer.link) else { return false };
+        self.book.part(peer);
+        self.links.close(now, link, CloseReason::Requested);
+        self.drain(now);
+        true
+    }
+
+    /// Sends a user's message to every node of the network.
+    ///
+    /// Two equal broadcasts are two messages, even within a second, where those of the originals
+    /// melt into one.
+    ///
+    /// # Errors
+    /// There are no peers, the message is over a limit, or some peer has enough to read: see
+    /// [`check_room`](Self::check_room). Nothing was sent then.
+    pub fn broadcast(
+        &mut self,
+        now: Time,
+        packets: impl IntoIterator<Item = Value>,
+    ) -> Result<Receipt, SendError> {
+        let payload = payload(SubFlag::Broadcast, packets);
+        self.broadcast_payload(now, MainFlag::Broadcast, &payload)
+    }
+
+    /// Sends a user's message to all peers, who do not pass it on.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub fn whisper(
+        &mut self,
+        now: Time,
+        packets: impl IntoIterator<Item = Value>,
+    ) -> Result<Receipt, SendError> {
+        let payload = payload(SubFlag::Whisper, packets);
+        self.check_room()?;
+        let mut forms: [Option<Fanout>; 2] = [None, None];
+        let mut receipt: Option<Receipt> = None;
+        let peers: Vec<LinkId> = self.peers.values().map(|peer| peer.link).collect();
+        for link in peers {
+            let form = self.links.get(link).map_or(IdForm::Bin, Link::form);
+            let slot = &mut forms[usize::from(form == IdForm::Str)];
+            let fanout = match slot {
+                Some(fanout) => fanout,
+                None => {
+                    let message = encode(&self.links, now, MainFlag::Whisper, form, &payload)?;
+                    slot.insert(Fanout::new(message))
+                }
+            };
+            let id = fanout.message().id();
+            self.links.send(now, link, fanout);
+            receipt.get_or_insert(Receipt { id, peers: 0 }).peers += 1;
+        }
+        self.counts.sent += 1;
+        self.drain(now);
+        receipt.ok_or(SendError::NoPeers)
+    }
+
+    /// Sends a message of a main flag and payload of one's own to all peers: for a layer above.
+    /// The payload begins with its sub-flag. [`MainFlag::Broadcast`] is passed on by peers.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_payload(
+        &mut self,
+        now: Time,
+        kind: MainFlag,
+        payload: &[Value],
+    ) -> Result<Receipt, SendError> {
+        self.check_room()?;
+        let message = self.encode_broadcast(now, kind, payload)?;
+        let receipt = Receipt { id: message.id(), peers: self.peers.len() };
+        self.flood(now, message, None);
+        self.counts.sent += 1;
+        self.drain(now);
+        Ok(receipt)
+    }
+
+    /// Whether a broadcast or whisper would be sent now.
+    ///
+    /// # Errors
+    /// There are no peers, or some peer has enough to read. One that does not catch up loses its
+    /// link after [`LinkConfig::slow`](rs2p_base::LinkConfig::slow).
+    pub fn check_room(&self) -> Result<(), SendError> {
+        if self.peers.is_empty() {
+            return Err(SendError::NoPeers);
+        }
+        for peer in self.peers.values() {
+            if let Some(link) = self.links.get(peer.link) {
+                link.check_room()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The peers, ordered by id.
+    pub fn peers(&self) -> impl Iterator<Item = PeerInfo> {
+        self.peers.keys().filter_map(|id| self.peer(*id))
+    }
+
+    /// A peer.
+    #[must_use]
+    pub fn peer(&self, id: NodeId) -> Option<PeerInfo> {
+        let peer = self.peers.get(&id)?;
+        let link = self.links.get(peer.link)?;
+        Some(PeerInfo {
+            id,
+            address: link.peer()?.address.clone().unwrap_or_else(|| link.remote().clone()),
+            outgoing: link.origin().is_outgoing(),
+            link: peer.link,
+            is_rs2p: link.gathers(),
+            queued: link.queued(),
+        })
+    }
+
+    /// How many peers there are.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The link of a peer or of a node about to become one.
+    #[must_use]
+    pub fn link(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(link)
+    }
+
+    /// How the node is doing.
+    #[must_use]
+    pub fn status(&self, now: Time) -> MeshStatus {
+        MeshStatus {
+            uptime: self.started.map(|started| now.since(started)).unwrap_or_default(),
+            peers: self.peers.len(),
+            outgoing: self.outgoing_peers(),
+            opening: self.links.iter().filter(|link| link.peer().is_none()).count(),
+            dialling: self.links.dialling(),
+            addresses: self.book.len(),
+            deferred: self.deferred.len(),
+            seen: self.seen.len(),
+            counts: self.counts,
+            problems: self.problems.list(),
+        }
+    }
+
+    /// Sends to all peers but the author and the link it came on.
+    pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<LinkId>) {
+        let mut fanout = Fanout::new(message.clone());
+        for peer in self.peers.values() {
+            if Some(peer.link) != from && *peer.id_text.as_bytes() != *message.sender() {
+                self.links.send(now, peer.link, &mut fanout);
+            }
+        }
+    }
+
+    /// A broadcast of this node's own, under an id that was not there before.
+    pub(crate) fn encode_broadcast(
+        &mut self,
+        now: Time,
+        kind: MainFlag,
+        payload: &[Value],
+    ) -> Result<Message, SendError> {
+        let form = self.broadcast_form();
+        let mut message = encode(&self.links, now, kind, form, payload)?;
+        if kind == MainFlag::Broadcast {
+            while !self.seen.insert(now, message.id()) {
+                self.next_nonce += 1;
+                let limits = &self.local().config().limits;
+                message = message.distinct(self.next_nonce, limits)?;
+            }
+            self.timers.set(Timer::Seen, self.seen.poll_timeout());
+        }
+        Ok(message)
+    }
+
+    /// A broadcast has one encoding for all. A binary sender is safe with both old kinds of nodes,
+    /// only that js2p cannot answer it (spec section 14, rule 3).
+    fn broadcast_form(&self) -> IdForm {
+        let mut links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
+        let only_js = !self.peers.is_empty()
+            && links.all(|link| link.form() == IdForm::Str && !link.gathers());
+        if only_js { IdForm::Str } else { IdForm::Bin }
+    }
+
+    fn on_link_event(&mut self, now: Time, event: LinkEvent) {
+        match event {
+            LinkEvent::Established { link } => self.on_established(now, link),
+            LinkEvent::Repeated { .. } => {}
+            LinkEvent::Message { link, message } => self.on_message_in(now, link, message),
+            LinkEvent::Malformed { link, error } => {
+                self.counts.malformed += 1;
+                self.problems.note(now, format_args!("{link}: {error}"));
+            }
+            LinkEvent::Closed { link, origin, remote, peer, reason } => {
+                let peer = peer.map(|peer| peer.id);
+                self.on_closed(now, link, origin, &remote, peer, reason);
+            }
+            LinkEvent::DialFailed { dial, error } => {
+                self.problems.note(now, &error);
+                let Some(opening) = self.opening.remove(&dial) else { return };
+                self.book.failed(now, &opening.to, self.peers.is_empty(), &mut self.rng);
+                self.connect_done(opening.requests, &Err(ConnectError::Dial(error)));
+                self.dial_more(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_established(&mut self, now: Time, link: LinkId) {
+        let Some(via) = self.links.get(link) else { return };
+        let Some(handshake) = via.peer().cloned() else { return };
+        let (origin, form, is_rs2p) = (via.origin(), via.form(), via.gathers());
+        let id = handshake.id;
+        let dialled = match origin {
+            Origin::Dialled(dial) => self.opening.remove(&dial),
+            Origin::Accepted => None,
+        };
+        if let Some(opening) = &dialled {
+            self.book.met(now, &opening.to, id, form);
+        }
+        if let Some(address) = &handshake.address {
+            self.book.met(now, address, id, form);
+        }
+        let is_full = self.peers.len() >= self.config.max_peers && !self.peers.contains_key(&id);
+        if is_full && !origin.is_outgoing() {
+            self.send_peers(now, link);
+            self.links.close(now, link, CloseReason::Full);
+            return;
+        }
+        let is_new = match self.surplus(id, link) {
+            Surplus::None => true,
+            Surplus::Other(other) => {
+                self.links.close(now, other, CloseReason::Surplus);
+                self.remember_kept(now, link);
+                false
+            }
+            Surplus::This => {
+                self.links.close(now, link, CloseReason::Surplus);
+                if let Some(kept) = self.peers.get(&id).map(|peer| peer.link) {
+                    self.remember_kept(now, kept);
+                }
+                self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
+                return;
+            }
+        };
+        self.peers.insert(id, Peer::new(link, id));
+        self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
+        if is_new && let Some(info) = self.peer(id) {
+            self.tell(MeshEvent::Connected(info));
+        }
+        self.send_peers(now, link);
+        if form == IdForm::Str && !is_rs2p && !origin.is_outgoing() {
+            // A js2p node that dialled from a list sends no peers by itself (spec, js2p 6).
+            self.request_peers_of(now, link);
+        }
+        self.send_deferred(now, id);
+        self.dial_more(now);
+    }
+
+    /// js2p drops the peer when one of its links closes, and takes it back with a handshake.
+    fn remember_kept(&mut self, now: Time, kept: LinkId) {
+        let is_js = |link: &Link| link.form() == IdForm::Str && !link.gathers();
+        if self.links.get(kept).is_some_and(is_js) {
+            self.links.greet_again(now, kept);
+        }
+    }
+
+    fn on_closed(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        origin: Origin,
+        remote: &Endpoint,
+        peer: Option<NodeId>,
+        reason: CloseReason,
+    ) {
+        let expected = matches!(
+            reason,
+            CloseReason::Requested
+                | CloseReason::Surplus
+                | CloseReason::Shutdown
+                | CloseReason::Full
+        );
+        if !expected {
+            self.problems.note(now, format_args!("{remote}: {reason}"));
+        }
+        let was_peer = peer.filter(|id| self.peers.get(id).is_some_and(|peer| peer.link == link));
+        if let Some(id) = was_peer {
+            self.peers.remove(&id);
+        }
+        if let Origin::Dialled(dial) = origin {
+            let opening = self.opening.remove(&dial);
+            let to = opening.as_ref().map_or(remote, |opening| &opening.to);
+            match reason {
+                CloseReason::Itself | CloseReason::OtherNetwork { .. } => self.book.forget(to),
+                CloseReason::Surplus => {}
+                _ => self.book.failed(now, to, self.peers.is_empty(), &mut self.rng),
+            }
+            if let Some(opening) = opening {
+                let result = Err(ConnectError::Closed(reason.clone()));
+                self.connect_done(opening.requests, &result);
+            }
+        }
+        if self.peers.is_empty() {
+            self.book.hurry(now);
+        }
+        if let Some(peer) = was_peer {
+            self.tell(MeshEvent::Disconnected { peer, reason });
+        }
+        self.dial_more(now);
+    }
+
+    fn on_message_in(&mut self, now: Time, link: LinkId, message: Message) {
+        let limits = self.local().config().limits;
+        let Some(neighbour) = self.links.get(link).and_then(Link::peer).map(|peer| peer.id) else {
+            return;
+        };
+        let is_broadcast = message.kind() == MainFlag::Broadcast;
+        if is_broadcast && self.seen.contains(&message.id()) {
+            self.counts.duplicates += 1;
+            return;
+        }
+        if is_broadcast && Time::from_secs(message.time()) + Waterfall::WINDOW < now.whole_secs() {
+            self.counts.expired += 1;
+            return;
+        }
+        // Old peers drop the neighbour that hands them what they cannot read.
+        if let Err(error) = message.check(&limits) {
+            self.counts.malformed += 1;
+            self.problems.note(now, format_args!("{neighbour}: {error}"));
+            return;
+        }
+        if is_broadcast {
+            self.seen.insert(now, message.id());
+            self.timers.set(Timer::Seen, self.seen.poll_timeout());
+            self.relay(now, &message, link);
+        }
+        match message.sub_flag() {
+            Some(SubFlag::Peers) => self.on_peers(now, &message),
+            Some(SubFlag::Request) => self.on_request(now, link, neighbour, &message),
+            Some(SubFlag::Response) => self.on_response(now, &message),
+            sub_flag => {
+                let received = Received { message, link, neighbour, limits };
+                if let Some(received) = self.run_handlers(now, received) {
+                    self.counts.delivered += 1;
+                    let is_users = matches!(sub_flag, Some(SubFlag::Broadcast | SubFlag::Whisper));
+                    self.tell(if is_users {
+                        MeshEvent::Message(received)
+                    } else {
+                        MeshEvent::Unclaimed(received)
+                    });
+                }
+            }
+        }
+    }
+
+    fn relay(&mut self, now: Time, message: &Message, from: LinkId) {
+        self.counts.relayed += 1;
+        match message.sub_flag() {
+            Some(SubFlag::Response) => self.relay_response(now, message, from),
+            _ => self.flood(now, message.clone(), Some(from)),
+        }
+    }
+
+    pub(crate) fn connect_done(
+        &mut self,
+        requests: Vec<RequestId>,
+        result: &Result<NodeId, ConnectError>,
+    ) {
+        for request in requests {
+            self.tell(MeshEvent::ConnectDone { request, result: result.clone() });
+        }
+    }
+
+    pub(crate) fn tell(&mut self, event: MeshEvent) {
+        self.output.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn request_id(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    /// Acts on what the links tell, and passes on what they want done.
+    pub(crate) fn drain(&mut self, now: Time) {
+        while let Some(output) = self.links.poll_output() {
+            match output.into_event() {
+                Ok(event) => self.on_link_event(now, event),
+                Err(output) => self.output.push_back(output),
+            }
+        }
+    }
+}
+
+/// A message of this node's own.
+pub(crate) fn encode(
+    links: &Links,
+    now: Time,
+    kind: MainFlag,
+    form: IdForm,
+    payload: &[Value],
+) -> Result<Message, SendError> {
+    let local = links.local();
+    let (id, limits) = (local.id_text(), &local.config().limits);
+    Ok(Message::encode(kind, form, id, now.as_secs(), payload, limits)?)
+}
+
+pub(crate) fn payload(flag: SubFlag, packets: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    std::iter::once(flag.into()).chain(packets).collect()
+}
+
+impl Machine for Mesh {
+    type Event = MeshEvent;
+
+    fn handle_input(&mut self, now: Time, input: Input) {
+        self.started.get_or_insert(now);
+        match input {
+            Input::Message { link, message } => {
+                if let Some(message) = self.links.handle_message(now, link, message) {
+                    self.on_message_in(now, link, message);
+                }
+            }
+            input => self.links.handle_input(now, input),
+        }
+        self.drain(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.started.get_or_insert(now);
+        self.links.handle_timeout(now);
+        self.drain(now);
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Dial => self.dial_more(now),
+                Timer::Seen => {
+                    self.seen.handle_timeout(now);
+                    self.timers.set(Timer::Seen, self.seen.poll_timeout());
+                }
+                Timer::Deferred(request) => self.on_deferred_due(now, request),
+            }
+            self.drain(now);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output<MeshEvent>> {
+        self.output.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        match (self.links.poll_timeout(), self.timers.next()) {
+            (Some(links), Some(timers)) => Some(links.min(timers)),
+            (links, timers) => links.or(timers),
+        }
+    }
+
+    fn is_duplicate(&self, claimed: &MessageId) -> bool {
+        self.seen.contains(claimed)
+    }
+
+    fn completes(event: &MeshEvent) -> Option<RequestId> {
+        match event {
+            MeshEvent::ConnectDone { request, .. } | MeshEvent::Delivered { request, .. } => {
+                Some(*request)
+            }
+            _ => None,
+        }
+    }
+}

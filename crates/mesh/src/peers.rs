@@ -1,0 +1,93 @@
+//! The routing table: who is a peer, and whom to dial.
+
+use rs2p_base::{Endpoint, Link, LinkId, NodeId, RequestId, Time};
+
+use crate::machine::{Mesh, Opening, Timer};
+
+/// An entry of the routing table.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) link: LinkId,
+    /// Its id as it stands in messages.
+    pub(crate) id_text: Box<str>,
+    /// When it was last sent a peers list.
+    pub(crate) peers_sent: Option<Time>,
+}
+
+impl Peer {
+    pub(crate) fn new(link: LinkId, id: NodeId) -> Self {
+        Self { link, id_text: id.to_string().into(), peers_sent: None }
+    }
+}
+
+/// Which of two links to one peer has to go.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Surplus {
+    /// There is one link only.
+    None,
+    /// The one that was there before.
+    Other(LinkId),
+    /// The one that has just been established.
+    This,
+}
+
+impl Mesh {
+    /// Both ends judge alike, so that one link survives: the one that the node with the larger id
+    /// dialled (spec section 7.5). Of two dialled by the same node the newer one stays, since the
+    /// older one may be a leftover of that node's former life.
+    pub(crate) fn surplus(&self, id: NodeId, link: LinkId) -> Surplus {
+        let Some(other) = self.peers.get(&id).map(|peer| peer.link) else { return Surplus::None };
+        let is_outgoing =
+            |link| self.links.get(link).is_some_and(|link| link.origin().is_outgoing());
+        let keep_outgoing = self.id() > id;
+        if is_outgoing(link) != is_outgoing(other) && is_outgoing(link) != keep_outgoing {
+            Surplus::This
+        } else {
+            Surplus::Other(other)
+        }
+    }
+
+    pub(crate) fn outgoing_peers(&self) -> usize {
+        let links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
+        links.filter(|link| link.origin().is_outgoing()).count()
+    }
+
+    pub(crate) fn dial(&mut self, to: Endpoint, requests: Vec<RequestId>) {
+        let form = self.book.get(&to).and_then(|entry| entry.form);
+        let dial = self.links.dial(to.clone(), form);
+        self.opening.insert(dial, Opening { to, requests });
+    }
+
+    /// Dials known addresses until there are links enough, or until there is nobody to dial now.
+    pub(crate) fn dial_more(&mut self, now: Time) {
+        let mut next = None;
+        while self.outgoing_peers() + self.opening.len() < self.config.max_outgoing {
+            let own = self.local().advertised();
+            let is_wanted = |address: &Endpoint, entry: &crate::address_book::Entry| {
+                Some(address) != own
+                    && entry.id.is_none_or(|id| id != self.id() && !self.peers.contains_key(&id))
+                    && !self.opening.values().any(|opening| opening.to == *address)
+                    && !self.is_linked_to(address)
+            };
+            let mut rng = self.rng.clone();
+            let picked = self.book.pick(now, &mut rng, is_wanted);
+            self.rng = rng;
+            match picked {
+                Ok(address) => self.dial(address, Vec::new()),
+                Err(ready) => {
+                    next = ready;
+                    break;
+                }
+            }
+        }
+        self.timers.set(Timer::Dial, next);
+    }
+
+    fn is_linked_to(&self, address: &Endpoint) -> bool {
+        self.links
+            .iter()
+            .filter(|link| link.origin().is_outgoing())
+            .map(Link::remote)
+            .any(|remote| remote == address)
+    }
+}

@@ -1,0 +1,144 @@
+//! Which broadcasts this node has seen (spec section 7.3).
+
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use rs2p_base::Time;
+use rs2p_wire::MessageId;
+
+#[expect(clippy::disallowed_types, reason = "seeded, and never iterated over")]
+type IdSet = std::collections::HashSet<MessageId, IdHasher>;
+
+/// Remembers broadcasts, so that each is handled and relayed once.
+///
+/// Age is told by this node's clock alone: an id is kept for at least [`Waterfall::KEEP`] after the
+/// message came, whatever time its author wrote into it. A wrong clock elsewhere can therefore
+/// neither fill this memory nor make a message circle. When there are too many ids, the oldest half
+/// is forgotten early.
+#[derive(Debug)]
+pub(crate) struct Waterfall {
+    young: IdSet,
+    old: IdSet,
+    /// When the young ids become the old ones.
+    turn: Option<Time>,
+    limit: usize,
+}
+
+impl Waterfall {
+    /// The originals' window: an older broadcast is dropped.
+    pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+    /// A copy may still come for as long as its author's clock is ahead, and the window on top.
+    const KEEP: Duration = Duration::from_secs(120);
+
+    /// `limit`: ids at the most; `seed` keeps strangers from aiming at the same bucket.
+    pub(crate) fn new(limit: usize, seed: u64) -> Self {
+        let hasher = IdHasher { state: seed };
+        Self {
+            young: IdSet::with_hasher(hasher),
+            old: IdSet::with_hasher(hasher),
+            turn: None,
+            limit: limit.max(2),
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &MessageId) -> bool {
+        self.young.contains(id) || self.old.contains(id)
+    }
+
+    /// `false` when it is known already.
+    pub(crate) fn insert(&mut self, now: Time, id: MessageId) -> bool {
+        if self.contains(&id) {
+            return false;
+        }
+        if self.young.len() >= self.limit / 2 {
+            self.turn(now);
+        }
+        self.turn.get_or_insert(now + Self::KEEP);
+        self.young.insert(id)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.turn.is_some_and(|turn| turn <= now) {
+            self.turn(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.turn
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    fn turn(&mut self, now: Time) {
+        let hasher = *self.young.hasher();
+        self.old = std::mem::replace(&mut self.young, IdSet::with_hasher(hasher));
+        self.turn = (!self.old.is_empty()).then(|| now + Self::KEEP);
+    }
+}
+
+/// Ids are digests, so most of the work is done; the seed mixes in what nobody outside knows.
+#[derive(Clone, Copy, Debug)]
+struct IdHasher {
+    state: u64,
+}
+
+impl BuildHasher for IdHasher {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        *self
+    }
+}
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(word) = bytes.first_chunk() {
+            self.state =
+                (self.state ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.state ^= self.state >> 32;
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> MessageId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        bytes.into()
+    }
+
+    #[test]
+    fn an_id_is_known_for_the_window_and_gone_after_twice_that() {
+        let start = Time::from_secs(1_000);
+        let mut seen = Waterfall::new(100, 7);
+        assert_eq!(seen.poll_timeout(), None);
+        assert!(seen.insert(start, id(1)));
+        assert!(!seen.insert(start, id(1)));
+        seen.handle_timeout(start + Duration::from_secs(119));
+        seen.handle_timeout(start + Duration::from_secs(120));
+        assert!(seen.contains(&id(1)));
+        seen.handle_timeout(start + Duration::from_secs(240));
+        assert!(!seen.contains(&id(1)));
+        assert_eq!((seen.len(), seen.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_flood_forgets_the_oldest_and_fills_no_memory() {
+        let now = Time::from_secs(1_000);
+        let mut seen = Waterfall::new(100, 7);
+        for number in 0..10_000 {
+            assert!(seen.insert(now, id(number)));
+            assert!(seen.len() <= 100);
+            assert!(number < 49 || seen.contains(&id(number - 49)));
+        }
+    }
+}
