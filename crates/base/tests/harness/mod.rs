@@ -72,6 +72,8 @@ impl End {
             assert!(self.link.poll_timeout().is_none_or(|next| next > deadline));
             self.drain();
         }
+        // What the layer above has caused in the meantime.
+        self.drain();
     }
 
     /// What the link has sent since it was asked last; all of it leaves for the network.

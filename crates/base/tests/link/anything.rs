@@ -21,6 +21,8 @@ enum Step {
     /// The layer above sends.
     Send(Message),
     Flushed(usize),
+    /// The layer above wants the handshake repeated.
+    GreetAgain,
     /// The layer above has had enough.
     Close,
 }
@@ -42,6 +44,7 @@ proptest! {
             now: START,
             closed: false,
             established: false,
+            sent: 0,
             outputs: 0,
         };
         watched.drain()?;
@@ -60,6 +63,7 @@ struct Watched {
     now: Time,
     closed: bool,
     established: bool,
+    sent: usize,
     outputs: usize,
 }
 
@@ -74,6 +78,8 @@ impl Watched {
                     prop_assert!(self.established && !was_closed);
                     prop_assert_ne!(message.kind(), MainFlag::Renegotiate);
                     prop_assert!(!Handshake::is_in(&message));
+                    let is_sign = matches!(message.kind(), MainFlag::Ping | MainFlag::Pong);
+                    prop_assert!(!is_sign || !self.link.gathers());
                 }
             }
             Step::Wait(millis) => {
@@ -84,11 +90,15 @@ impl Watched {
             }
             Step::Send(message) => {
                 let before = self.link.queued();
-                let frame = self.link.frame(&mut Fanout::new(message));
+                let frame = self.link.frame(self.now, &mut Fanout::new(message));
                 prop_assert_eq!(self.link.queued(), before + frame.weight());
             }
+            Step::GreetAgain => {
+                self.link.greet_again(self.now);
+                self.drain()?;
+            }
             Step::Close => {
-                self.link.close(CloseReason::Shutdown);
+                self.link.close(self.now, CloseReason::Shutdown);
                 self.drain()?;
                 prop_assert!(self.closed);
             }
@@ -112,11 +122,16 @@ impl Watched {
                     self.established = true;
                 }
                 LinkOutput::Repeated | LinkOutput::Message(_) => prop_assert!(self.established),
-                LinkOutput::Close(_) => self.closed = true,
-                LinkOutput::Send(_) => {}
+                LinkOutput::Close(reason) => {
+                    self.closed = true;
+                    let is_greeted = self.sent > 0 || matches!(reason, CloseReason::Limits(_));
+                    prop_assert!(is_greeted, "{reason} without a handshake");
+                }
+                LinkOutput::Send(_) => self.sent += 1,
             }
         }
         prop_assert!(!self.closed || self.link.poll_timeout().is_none());
+        prop_assert_eq!(self.closed, self.link.is_closing());
         Ok(())
     }
 }
@@ -124,10 +139,11 @@ impl Watched {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => any_message().prop_map(Step::Message),
-        2 => prop_oneof![0..3_000u64, Just(1_000), Just(10_000)].prop_map(Step::Wait),
+        2 => prop_oneof![0..3_000u64, Just(1_000), Just(10_000), Just(100_000)].prop_map(Step::Wait),
         2 => prop_oneof![9 => 0..2_000usize, 1 => 60_000..70_000usize]
             .prop_map(|size| Step::Send(whisper("x".repeat(size)))),
         1 => (0..200_000usize).prop_map(Step::Flushed),
+        1 => Just(Step::GreetAgain),
         1 => proptest::option::weighted(0.1, Just(Step::Close))
             .prop_map(|close| close.unwrap_or(Step::Wait(0))),
     ]
@@ -177,7 +193,7 @@ fn packet() -> impl Strategy<Value = Value> {
 }
 
 fn kind() -> impl Strategy<Value = MainFlag> {
-    prop_oneof![0..4u64, Just(2)].prop_map(MainFlag::from)
+    prop_oneof![0..6u64, Just(2)].prop_map(MainFlag::from)
 }
 
 fn form() -> impl Strategy<Value = IdForm> {
@@ -193,13 +209,21 @@ fn config() -> impl Strategy<Value = LinkConfig> {
     let millis = |most: u64| (0..most).prop_map(Duration::from_millis);
     let compression = vec(proptest::sample::select(Compression::AVAILABLE.to_vec()), 0..4);
     let limit = prop_oneof![8 => Just(Limits::default().frame), 1 => 30..400u32];
-    (compression, millis(20_000), millis(3_000), proptest::option::of(millis(5_000)), limit)
-        .prop_map(|(compression, handshake, form_wait, idle, frame)| LinkConfig {
-            limits: Limits { frame, ..Limits::default() },
-            compression,
-            handshake,
-            form_wait,
-            idle,
-            ..LinkConfig::default()
-        })
+    let maybe = |most: u64| proptest::option::of(millis(most));
+    let waits = (millis(20_000), millis(3_000), maybe(9_000), maybe(5_000), millis(9_000));
+    let send_queue = prop_oneof![Just(1 << 20), 0..100_000usize];
+    (compression, waits, send_queue, limit).prop_map(
+        |(compression, (handshake, form_wait, keepalive, idle, slow), send_queue, frame)| {
+            LinkConfig {
+                limits: Limits { frame, ..Limits::default() },
+                compression,
+                handshake,
+                form_wait,
+                keepalive,
+                idle,
+                slow,
+                send_queue,
+            }
+        },
+    )
 }

@@ -69,6 +69,23 @@ fn no_number_is_announced_twice() {
 }
 
 #[test]
+fn methods_that_a_build_lacks_are_neither_announced_nor_used() {
+    let all = [0x10, 0x11, 0x12, 0x13, 0x20].map(|code| Compression::from_code(code).unwrap());
+    let config = LinkConfig { compression: all.to_vec(), ..LinkConfig::default() };
+    let node = node_with(OURS, "Plaintext", config);
+    let built_in = all.into_iter().filter(|method| Compression::AVAILABLE.contains(method));
+    let built_in: Vec<_> = built_in.collect();
+    assert_eq!(node.config().compression, built_in);
+
+    let mut end = End::open(Origin::Accepted, &node, None);
+    let methods = all.iter().map(|method| method.code()).collect();
+    end.receive(at(1), &frame(&Handshake { methods, ..greeting(IdForm::Bin) }));
+    let codes: Vec<_> = built_in.iter().map(|method| method.code()).collect();
+    assert_eq!(handshakes(&end.take_sent())[0].methods, codes);
+    assert_eq!(end.link.compression(), built_in.first().copied());
+}
+
+#[test]
 fn a_handshake_is_plain_however_long_it_is_and_whatever_was_agreed() {
     let long = Endpoint::new(&"n".repeat(Endpoint::MAX_NAME), 9).unwrap();
     let protocol = Protocol::new("mesh", "Plaintext");

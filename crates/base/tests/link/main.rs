@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod anything;
+mod greet_again;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod keepalive;
 mod lists;
 mod old_peers;
 mod pair;
@@ -20,7 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rs2p_base::{
-    DialId, Endpoint, Handshake, LinkConfig, LocalNode, NodeId, Origin, OutFrame, Protocol, Time,
+    Capability, DialId, Endpoint, Handshake, LinkConfig, LocalNode, NodeId, Origin, OutFrame,
+    Protocol, Time,
 };
 use rs2p_wire::{IdForm, Limits, MainFlag, Message, SubFlag, Value};
 
@@ -65,6 +68,11 @@ fn greeting(form: IdForm) -> Handshake {
         form,
         opening: false,
     }
+}
+
+/// The handshake of an rs2p node.
+fn rs2p_greeting() -> Handshake {
+    Handshake { capabilities: vec![Capability::RS2P], ..greeting(IdForm::Bin) }
 }
 
 /// The bytes of a handshake's frame.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rs2p_base::{LocalNode, Origin, Time};
-use rs2p_wire::IdForm;
+use rs2p_wire::{IdForm, MainFlag};
 
 use crate::harness::{End, START};
 use crate::{DIALLED, forms};
@@ -17,6 +17,8 @@ pub(crate) struct Pair {
     pub(crate) acceptor: End,
     /// When each handshake was sent, by whom, and how it was written.
     pub(crate) sent: Vec<(u64, Side, IdForm, u32)>,
+    /// When each ping and pong was sent, and by whom.
+    pub(crate) signs: Vec<(u64, Side, MainFlag)>,
     latency: Duration,
     /// What is under way, by the time of its arrival and the order in which it was sent.
     under_way: BTreeMap<(Time, usize), (Side, Bytes)>,
@@ -39,6 +41,7 @@ impl Pair {
             dialler: End::open(DIALLED, dialler, form),
             acceptor: End::open(Origin::Accepted, acceptor, None),
             sent: Vec::new(),
+            signs: Vec::new(),
             latency,
             under_way: BTreeMap::new(),
         };
@@ -72,11 +75,19 @@ impl Pair {
         for (side, end) in
             [(Side::Dialler, &mut self.dialler), (Side::Acceptor, &mut self.acceptor)]
         {
-            let frames = end.take_sent();
             let millis = now.since(START).as_millis() as u64;
-            for ((form, packets), frame) in forms(&frames).into_iter().zip(frames) {
-                let order = self.sent.len();
-                self.sent.push((millis, side, form, packets));
+            for frame in end.take_sent() {
+                let order = self.sent.len() + self.signs.len();
+                match frame.message().kind() {
+                    kind @ (MainFlag::Ping | MainFlag::Pong) => {
+                        self.signs.push((millis, side, kind));
+                    }
+                    _ => self.sent.extend(
+                        forms(std::slice::from_ref(&frame))
+                            .into_iter()
+                            .map(|(form, packets)| (millis, side, form, packets)),
+                    ),
+                }
                 self.under_way.insert((now + self.latency, order), (side, frame.bytes().clone()));
             }
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rs2p_base::{CloseReason, Handshake, HandshakeError, LinkConfig, NodeIdError, Origin};
 use rs2p_wire::base58::Base58Error;
-use rs2p_wire::{IdForm, Limits, MainFlag, SubFlag, Value, base58};
+use rs2p_wire::{
+    Compression, EncodeError, IdForm, Limits, MainFlag, Message, SubFlag, Value, base58,
+};
 
 use crate::harness::{End, Told};
 use crate::{
@@ -71,8 +73,34 @@ fn the_ninth_frame_before_a_handshake_is_one_too_many() {
         assert_eq!(end.told, [], "frame {text}");
         end.receive(at(1), &bytes(&whisper(text)));
     }
-    assert_eq!(end.told, [Told::Closed(CloseReason::TooEarly { limit: 8 })]);
+    assert_eq!(end.told, [Told::Closed(CloseReason::TooEarly)]);
     assert_eq!(forms(&end.take_sent()), [(IdForm::Bin, 5)]);
+}
+
+#[test]
+fn frames_before_a_handshake_are_kept_up_to_64_kib_in_all() {
+    for lengths in [&[65_536][..], &[32_768, 32_768], &[1_000, 64_536]] {
+        let kept: Vec<_> = lengths.iter().map(|length| whisper_of(*length)).collect();
+        let mut end = End::open(Origin::Accepted, &node(OURS), None);
+        for message in &kept {
+            end.receive(at(1), &bytes(message));
+        }
+        assert_eq!(end.told, []);
+        end.receive(at(2), &frame(&greeting(IdForm::Str)));
+        assert_eq!(end.messages(), kept);
+    }
+    for lengths in [&[65_537][..], &[32_768, 32_769], &[65_536, 500]] {
+        let mut end = End::open(Origin::Accepted, &node(OURS), None);
+        for length in lengths {
+            assert_eq!(end.told, [], "{lengths:?}");
+            // Of what is compressed, the length once expanded counts.
+            let frame = whisper_of(*length).frame().compressed(Compression::Zlib);
+            assert!(frame.len() < 5_000);
+            end.receive(at(1), &frame);
+        }
+        assert_eq!(end.told, [Told::Closed(CloseReason::TooEarly)], "{lengths:?}");
+        assert_eq!(forms(&end.take_sent()), [(IdForm::Bin, 5)], "a handshake goes before the end");
+    }
 }
 
 #[test]
@@ -228,23 +256,74 @@ fn a_closed_link_is_silent() {
 fn what_the_layer_above_closes_is_closed_once_and_for_its_reason() {
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &frame(&greeting(IdForm::Bin)));
-    end.link.close(CloseReason::Surplus);
-    end.link.close(CloseReason::Shutdown);
+    end.link.close(at(2), CloseReason::Surplus);
+    end.link.close(at(2), CloseReason::Shutdown);
     end.receive(at(2), &bytes(&whisper("x")));
     assert_eq!(end.told, [Told::Established, Told::Closed(CloseReason::Surplus)]);
     assert_eq!(end.link.poll_timeout(), None);
 }
 
 #[test]
-fn a_node_whose_limits_leave_no_room_for_a_handshake_ends_its_links_once() {
+fn a_link_that_the_layer_above_closes_early_greets_first() {
+    let node = node(OURS);
+    let cases = [
+        (Origin::Accepted, None, 0, vec![(IdForm::Bin, 5)]),
+        (DIALLED, None, 1, vec![(IdForm::Bin, 5)]),
+        (Origin::Accepted, Some(IdForm::Str), 1, vec![]),
+        (DIALLED, Some(IdForm::Str), 1, vec![]),
+    ];
+    for (origin, form, before, expected) in cases {
+        let mut end = End::open(origin, &node, form);
+        assert_eq!(end.take_sent().len(), before);
+        end.link.close(at(7), CloseReason::Shutdown);
+        end.advance(at(7));
+        assert_eq!(forms(&end.take_sent()), expected, "{origin:?} {form:?}");
+        assert_eq!(end.told, [Told::Closed(CloseReason::Shutdown)]);
+        assert!(end.link.is_closing());
+    }
+
+    let mut end = End::open(Origin::Accepted, &node, None);
+    end.receive(at(1), &frame(&greeting(IdForm::Str)));
+    end.take_sent();
+    end.link.close(at(7), CloseReason::Shutdown);
+    end.advance(at(7));
+    assert!(end.take_sent().is_empty(), "it has been greeted already");
+}
+
+#[test]
+fn a_node_whose_limits_leave_no_room_for_a_handshake_ends_its_links_once_and_says_why() {
     let limits = Limits { frame: 40, ..Limits::default() };
     let config = LinkConfig { limits, ..LinkConfig::default() };
     let node = node_with(OURS, "Plaintext", config);
-    for form in [None, Some(IdForm::Bin)] {
-        let mut end = End::open(Origin::Accepted, &node, form);
+    for (origin, form) in
+        [(Origin::Accepted, None), (DIALLED, None), (Origin::Accepted, Some(IdForm::Bin))]
+    {
+        let mut end = End::open(origin, &node, form);
         end.receive(at(1), &frame(&greeting(IdForm::Bin)));
+        end.link.close(at(2), CloseReason::Shutdown);
         end.advance(at(60_000));
-        assert_eq!(end.told, [Told::Closed(CloseReason::Requested)]);
+        assert_eq!(end.told.len(), 1);
+        let Some(CloseReason::Limits(error)) = end.closed() else { panic!("{:?}", end.told) };
+        assert!(matches!(error, EncodeError::TooLong { length: 200..400, limit: 40 }));
         assert_eq!(end.take_sent().len(), 0);
     }
+}
+
+#[test]
+fn limits_that_hold_no_handshake_are_the_reason_even_when_the_layer_above_closes() {
+    let limits = Limits { frame: 40, ..Limits::default() };
+    let config = LinkConfig { limits, ..LinkConfig::default() };
+    let mut end = End::open(Origin::Accepted, &node_with(OURS, "Plaintext", config), None);
+    end.link.close(at(1), CloseReason::Requested);
+    end.advance(at(1));
+    let reason = end.closed().unwrap().to_string();
+    assert!(reason.contains("no room for a handshake") && reason.contains("40"), "{reason}");
+}
+
+/// A user's message whose body is of this length.
+fn whisper_of(length: usize) -> Message {
+    let overhead = whisper("x".repeat(1_000)).body().len() - 1_000;
+    let message = whisper("x".repeat(length - overhead));
+    assert_eq!(message.body().len(), length);
+    message
 }

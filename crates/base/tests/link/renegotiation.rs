@@ -25,7 +25,7 @@ fn resend() -> Message {
 }
 
 fn send(link: &mut Link, message: &Message) -> OutFrame {
-    link.frame(&mut Fanout::new(message.clone()))
+    link.frame(at(1), &mut Fanout::new(message.clone()))
 }
 
 #[test]
