@@ -522,6 +522,16 @@ fn the_next_deadline_is_the_first_of_all_links() {
 }
 
 #[test]
+fn a_frame_without_a_message_is_told_and_puts_deadlines_off() {
+    let mut links = links();
+    establish(&mut links, at(0), FIRST, &rs2p_greeting(THEIRS));
+    links.handle_input(at(29_000), Input::Malformed { link: FIRST, error: malformed() });
+    links.handle_timeout(at(30_000));
+    assert_eq!(take(&mut links), [Told::Malformed(FIRST)]);
+    assert_eq!(links.poll_timeout(), Some(at(59_000)));
+}
+
+#[test]
 fn deadlines_that_pass_together_are_all_served_in_the_order_of_their_links() {
     let mut links = links();
     for link in [SECOND, FIRST, LinkId(9)] {
