@@ -284,8 +284,8 @@ impl Link {
         None
     }
 
-    /// A good frame that holds no message came: a sign of life all the same.
-    pub fn handle_malformed(&mut self, now: Time) {
+    /// Something came that is no message for anybody, but a sign of life.
+    pub fn handle_heard(&mut self, now: Time) {
         self.on_sign_of_life(now);
     }
 

@@ -253,8 +253,13 @@ impl Machine for Links {
             }
             Input::Malformed { link, error } => {
                 if let Some(from) = Self::live(&mut self.links, link) {
-                    from.handle_malformed(now);
+                    from.handle_heard(now);
                     self.output.push_back(Output::Event(LinkEvent::Malformed { link, error }));
+                }
+            }
+            Input::Heard { link } => {
+                if let Some(from) = Self::live(&mut self.links, link) {
+                    from.handle_heard(now);
                 }
             }
             Input::Flushed { link, bytes } => {

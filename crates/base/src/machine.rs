@@ -132,11 +132,18 @@ pub enum Input {
         /// What is wrong with it.
         error: MessageError,
     },
-    /// Frames have left for the network and no longer wait in the link's send queue.
+    /// Part of a large frame came, or what was dropped unread: the peer is alive. Told once a
+    /// second at most.
+    Heard {
+        /// On which link.
+        link: LinkId,
+    },
+    /// Bytes have left for the network and no longer wait in the link's send queue. A large frame
+    /// leaves in parts.
     Flushed {
         /// On which link.
         link: LinkId,
-        /// The sum of their [`OutFrame::weight`]s.
+        /// How many, as [`OutFrame::weight`] counts them; over all parts of a frame its weight.
         bytes: usize,
     },
     /// A link is gone.

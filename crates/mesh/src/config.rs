@@ -21,8 +21,8 @@ pub struct MeshConfig {
     /// Addresses to remember, seeds not counted; the least promising go first. Default 256.
     pub max_addresses: usize,
     /// Broadcasts to recognise, the oldest half forgotten first. A copy of a forgotten one that
-    /// still circles would be delivered again. About 50 bytes each, taken only under load. Default
-    /// 262,144.
+    /// still circles would be delivered again. About 20 bytes each, taken only under load. Default
+    /// 131,072.
     pub max_seen: usize,
     /// Replies that may wait for an address at the same time. Default 1,024.
     pub max_deferred: usize,
@@ -40,7 +40,7 @@ impl Default for MeshConfig {
             max_outgoing: 4,
             max_peers: 512,
             max_addresses: 256,
-            max_seen: 262_144,
+            max_seen: 131_072,
             max_deferred: 1_024,
             defer: Duration::from_secs(10),
             capabilities: Vec::new(),

@@ -105,7 +105,6 @@ impl Mesh {
         // With a binary sender, by which a node knows that the answer is welcome.
         let message = encode(&self.links, now, MainFlag::Broadcast, IdForm::Bin, &payload)?;
         self.seen.insert(now, message.id());
-        self.timers.set(Timer::Seen, self.seen.poll_timeout());
         self.flood(now, message, None);
         Ok(())
     }

@@ -53,8 +53,6 @@ pub struct Mesh {
 pub(crate) enum Timer {
     /// An address may be dialled again.
     Dial,
-    /// Seen broadcasts grow old.
-    Seen,
     /// A deferred message has waited long enough, or is to be asked for once more.
     Deferred(RequestId),
 }
@@ -285,9 +283,9 @@ impl Mesh {
 
     /// Sends to all peers but the author and the link it came on.
     pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<LinkId>) {
-        let mut fanout = Fanout::new(message.clone());
+        let mut fanout = Fanout::new(message);
         for peer in self.peers.values() {
-            if Some(peer.link) != from && *peer.id_text.as_bytes() != *message.sender() {
+            if Some(peer.link) != from && *peer.id_text.as_bytes() != *fanout.message().sender() {
                 self.links.send(now, peer.link, &mut fanout);
             }
         }
@@ -308,7 +306,6 @@ impl Mesh {
                 let limits = &self.local().config().limits;
                 message = message.distinct(self.next_nonce, limits)?;
             }
-            self.timers.set(Timer::Seen, self.seen.poll_timeout());
         }
         Ok(message)
     }
@@ -456,10 +453,6 @@ impl Mesh {
             return;
         };
         let is_broadcast = message.kind() == MainFlag::Broadcast;
-        if is_broadcast && self.seen.contains(&message.id()) {
-            self.counts.duplicates += 1;
-            return;
-        }
         if is_broadcast && Time::from_secs(message.time()) + Waterfall::WINDOW < now.whole_secs() {
             self.counts.expired += 1;
             return;
@@ -471,8 +464,10 @@ impl Mesh {
             return;
         }
         if is_broadcast {
-            self.seen.insert(now, message.id());
-            self.timers.set(Timer::Seen, self.seen.poll_timeout());
+            if !self.seen.insert(now, message.id()) {
+                self.counts.duplicates += 1;
+                return;
+            }
             self.relay(now, &message, link);
         }
         match message.sub_flag() {
@@ -498,7 +493,9 @@ impl Mesh {
         self.counts.relayed += 1;
         match message.sub_flag() {
             Some(SubFlag::Response) => self.relay_response(now, message, from),
-            _ => self.flood(now, message.clone(), Some(from)),
+            // To whom, if the one it came from is the only peer?
+            _ if self.peers.len() > 1 => self.flood(now, message.clone(), Some(from)),
+            _ => {}
         }
     }
 
@@ -569,13 +566,10 @@ impl Machine for Mesh {
         self.started.get_or_insert(now);
         self.links.handle_timeout(now);
         self.drain(now);
+        self.seen.handle_timeout(now);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Dial => self.dial_more(now),
-                Timer::Seen => {
-                    self.seen.handle_timeout(now);
-                    self.timers.set(Timer::Seen, self.seen.poll_timeout());
-                }
                 Timer::Deferred(request) => self.on_deferred_due(now, request),
             }
             self.drain(now);
@@ -587,14 +581,13 @@ impl Machine for Mesh {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        match (self.links.poll_timeout(), self.timers.next()) {
-            (Some(links), Some(timers)) => Some(links.min(timers)),
-            (links, timers) => links.or(timers),
-        }
+        let deadlines = [self.links.poll_timeout(), self.timers.next(), self.seen.poll_timeout()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn is_duplicate(&self, claimed: &MessageId) -> bool {
-        self.seen.contains(claimed)
+        // A single peer hardly tells anything twice.
+        self.peers.len() > 1 && self.seen.contains(claimed)
     }
 
     fn completes(event: &MeshEvent) -> Option<RequestId> {

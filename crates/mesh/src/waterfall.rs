@@ -7,7 +7,7 @@ use rs2p_base::Time;
 use rs2p_wire::MessageId;
 
 #[expect(clippy::disallowed_types, reason = "seeded, and never iterated over")]
-type IdSet = std::collections::HashSet<MessageId, IdHasher>;
+type IdSet = std::collections::HashSet<u64, IdHasher>;
 
 /// Remembers broadcasts, so that each is handled and relayed once.
 ///
@@ -42,19 +42,23 @@ impl Waterfall {
     }
 
     pub(crate) fn contains(&self, id: &MessageId) -> bool {
-        self.young.contains(id) || self.old.contains(id)
+        let id = short(id);
+        self.young.contains(&id) || self.old.contains(&id)
     }
 
     /// `false` when it is known already.
     pub(crate) fn insert(&mut self, now: Time, id: MessageId) -> bool {
-        if self.contains(&id) {
+        let id = short(&id);
+        if self.old.contains(&id) || !self.young.insert(id) {
             return false;
         }
         if self.young.len() >= self.limit / 2 {
             self.turn(now);
+            // At this pace the next half fills as well.
+            self.young.reserve(self.limit / 2);
         }
         self.turn.get_or_insert(now + Self::KEEP);
-        self.young.insert(id)
+        true
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
@@ -78,10 +82,24 @@ impl Waterfall {
     }
 }
 
+/// The beginning of a digest is as good as unique: to have one message taken for another, somebody
+/// would have to find a text for a given beginning, which takes 2^64 tries.
+fn short(id: &MessageId) -> u64 {
+    let (words, _) = id.as_bytes().as_chunks();
+    u64::from_le_bytes(words[0])
+}
+
 /// Ids are digests, so most of the work is done; the seed mixes in what nobody outside knows.
 #[derive(Clone, Copy, Debug)]
 struct IdHasher {
     state: u64,
+}
+
+impl IdHasher {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15;
+        self.state = product as u64 ^ (product >> 64) as u64;
+    }
 }
 
 impl BuildHasher for IdHasher {
@@ -95,10 +113,12 @@ impl BuildHasher for IdHasher {
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         if let Some(word) = bytes.first_chunk() {
-            self.state =
-                (self.state ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            self.state ^= self.state >> 32;
+            self.mix(u64::from_le_bytes(*word));
         }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.mix(id);
     }
 
     fn finish(&self) -> u64 {

@@ -19,9 +19,10 @@ pub enum MainFlag {
     Renegotiate,
     /// For the peer at the other end of the link.
     Whisper,
-    /// Reserved by the protocol, sent by nobody.
+    /// Reserved by the protocol, and sent by none of the originals; between rs2p nodes, asks for a
+    /// sign of life.
     Ping,
-    /// Reserved by the protocol, sent by nobody.
+    /// As [`Ping`](Self::Ping); the sign of life.
     Pong,
     /// Any other number.
     Other(u64),

@@ -30,7 +30,8 @@ pub struct NetConfig {
     /// unread bytes would make the system throw away what the peer has not read yet. Default 1 s.
     pub linger: Duration,
     /// How long a full stream of events that is [paced](super::StreamConfig::paced) may hold up
-    /// reading from links. Default 1 s.
+    /// reading from links. Meanwhile nobody is heard, so keep it well below
+    /// [`LinkConfig::keepalive`](crate::LinkConfig::keepalive). Default 1 s.
     pub patience: Duration,
 }
 

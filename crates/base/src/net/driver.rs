@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug, debug_span};
 
 use super::clock::Clock;
 use super::config::NetConfig;
-use super::events::Subscriber;
+use super::events::{Offered, Subscriber};
 use super::link_tasks::{self, LinkTask};
 use super::observe::{self, Traffic};
 use super::send_queue::{Full, Queued, SendQueue};
@@ -38,6 +38,8 @@ pub(super) struct Driver<M: Machine> {
     /// Told when frames have left a send queue.
     pub(super) flushed: Notify,
     pub(super) stop: CancellationToken,
+    /// As `stop` tells, but without its lock.
+    stopped: AtomicBool,
     pub(super) tasks: TaskTracker,
     timer: Notify,
     transport: Arc<dyn Transport>,
@@ -84,6 +86,7 @@ where
             room: Arc::default(),
             flushed: Notify::new(),
             stop: CancellationToken::new(),
+            stopped: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             timer: Notify::new(),
             transport,
@@ -98,17 +101,22 @@ where
         let state = match self.state.lock() {
             Ok(state) => state,
             Err(poisoned) => {
-                if !self.stop.is_cancelled() {
+                if !self.is_stopped() {
                     self.end(&mut poisoned.into_inner());
                 }
                 return None;
             }
         };
-        (!self.stop.is_cancelled()).then_some(state)
+        (!self.is_stopped()).then_some(state)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Nothing more reaches the machine, and all that wait for it are told.
     fn end(&self, state: &mut State<M>) {
+        self.stopped.store(true, Ordering::Relaxed);
         self.stop.cancel();
         state.links.values().for_each(|queue| queue.close());
         state.dials.values().for_each(AbortHandle::abort);
@@ -188,8 +196,14 @@ where
             // Nobody waits any more: the stream of events tells all the same.
             let _ = waiting.send(event.clone());
         }
-        state.subscribers.retain(|subscriber| subscriber.offer(&event));
-        let congested = state.subscribers.iter().any(|subscriber| subscriber.is_congested());
+        let mut congested = false;
+        state.subscribers.retain(|subscriber| match subscriber.offer(&event) {
+            Offered::Gone => false,
+            Offered::Taken { congested: full } => {
+                congested |= full;
+                true
+            }
+        });
         self.congested.store(congested, Ordering::Relaxed);
     }
 

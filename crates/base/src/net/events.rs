@@ -85,12 +85,12 @@ impl<T> EventStream<T> {
     /// As [`recv`](Self::recv).
     pub async fn recv_many(&mut self, limit: usize) -> Result<Vec<T>, RecvError> {
         let mut events = vec![self.recv().await?];
+        let mut queue = self.shared.lock();
         // A gap comes before the events that are left, so the next call has to tell it.
-        while events.len() < limit && self.shared.lock().missed == 0 {
-            match self.try_recv() {
-                Some(Ok(event)) => events.push(event),
-                _ => break,
-            }
+        if queue.missed == 0 {
+            let more = limit.saturating_sub(1).min(queue.events.len());
+            events.reserve_exact(more);
+            events.extend((0..more).map_while(|_| self.take(&mut queue)));
         }
         Ok(events)
     }
@@ -101,22 +101,25 @@ impl<T> EventStream<T> {
         if queue.missed > 0 {
             return Some(Err(RecvError::Lagged(std::mem::take(&mut queue.missed))));
         }
-        let Some((event, weight)) = queue.events.pop_front() else {
-            return queue.closed.then_some(Err(RecvError::Closed));
-        };
+        match self.take(&mut queue) {
+            Some(event) => Some(Ok(event)),
+            None => queue.closed.then_some(Err(RecvError::Closed)),
+        }
+    }
+
+    fn take(&self, queue: &mut Queue<T>) -> Option<T> {
+        let was_ample = self.shared.has_ample_room(queue);
+        let (event, weight) = queue.events.pop_front()?;
         queue.bytes -= weight;
         queue.given_up = false;
         if queue.events.is_empty() {
             // An idle stream holds no memory.
             queue.events = VecDeque::new();
         }
-        let half_empty = queue.events.len() <= self.shared.config.events / 2
-            && queue.bytes <= self.shared.config.bytes / 2;
-        drop(queue);
-        if self.shared.config.paced && half_empty {
+        if self.shared.config.paced && !was_ample && self.shared.has_ample_room(queue) {
             self.room.notify_waiters();
         }
-        Some(Ok(event))
+        Some(event)
     }
 
     /// How many events wait to be read.
@@ -142,6 +145,11 @@ impl<T> Shared<T> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Room enough to go on after having been full: half of all there is.
+    fn has_ample_room(&self, queue: &Queue<T>) -> bool {
+        queue.events.len() <= self.config.events / 2 && queue.bytes <= self.config.bytes / 2
+    }
+
     fn is_full(&self, queue: &Queue<T>) -> bool {
         queue.events.len() >= self.config.events || queue.bytes >= self.config.bytes
     }
@@ -149,14 +157,26 @@ impl<T> Shared<T> {
 
 /// The node's end of an [`EventStream`].
 pub(super) trait Subscriber<E>: Send {
-    /// Offers an event; `false` when nobody listens any more.
-    fn offer(&self, event: &E) -> bool;
+    /// Offers an event.
+    fn offer(&self, event: &E) -> Offered;
     /// Whether the node should stop reading from its links.
     fn is_congested(&self) -> bool;
     /// The reader has been waited for long enough.
     fn give_up(&self);
     /// Nothing more will come.
     fn close(&self);
+}
+
+/// What became of an event that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offered {
+    /// Nobody listens any more.
+    Gone,
+    /// It was taken, or is of no interest.
+    Taken {
+        /// Whether the node should stop reading from its links.
+        congested: bool,
+    },
 }
 
 struct Mapped<T, F, W> {
@@ -190,25 +210,28 @@ where
     F: Fn(&E) -> Option<T> + Send,
     W: Fn(&T) -> usize + Send,
 {
-    fn offer(&self, event: &E) -> bool {
-        let Some(event) = (self.map)(event) else { return !self.shared.lock().closed };
-        let weight = (self.weigh)(&event);
+    fn offer(&self, event: &E) -> Offered {
+        let event = (self.map)(event).map(|event| ((self.weigh)(&event), event));
         let mut queue = self.shared.lock();
         if queue.closed {
-            return false;
+            return Offered::Gone;
         }
         // A paced stream overshoots by what one input brings, since the node stops reading then.
         let waits = self.shared.config.paced && !queue.given_up;
-        while !waits && self.shared.is_full(&queue) {
-            let Some((_, weight)) = queue.events.pop_front() else { break };
-            queue.bytes -= weight;
-            queue.missed += 1;
+        if let Some((weight, event)) = event {
+            while !waits && self.shared.is_full(&queue) {
+                let Some((_, weight)) = queue.events.pop_front() else { break };
+                queue.bytes -= weight;
+                queue.missed += 1;
+            }
+            // Whoever found the queue empty is told; later events are found on the way.
+            if queue.events.is_empty() {
+                self.shared.changed.notify_one();
+            }
+            queue.bytes += weight;
+            queue.events.push_back((event, weight));
         }
-        queue.bytes += weight;
-        queue.events.push_back((event, weight));
-        drop(queue);
-        self.shared.changed.notify_one();
-        true
+        Offered::Taken { congested: waits && self.shared.is_full(&queue) }
     }
 
     fn is_congested(&self) -> bool {
@@ -245,7 +268,7 @@ mod tests {
         let config = StreamConfig { events: 3, ..StreamConfig::default() };
         let (node, mut stream) = numbers(config);
         for number in 0..5 {
-            assert!(node.offer(&number));
+            assert_eq!(node.offer(&number), Offered::Taken { congested: false });
         }
         assert!(!node.is_congested());
         assert_eq!(stream.recv().await, Err(RecvError::Lagged(2)));
@@ -281,6 +304,6 @@ mod tests {
     fn a_dropped_stream_ends_the_subscription() {
         let (node, stream) = numbers(StreamConfig::default());
         drop(stream);
-        assert!(!node.offer(&1));
+        assert_eq!(node.offer(&1), Offered::Gone);
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rs2p_wire::{Compression, FrameError, Message, RawFrame};
@@ -24,6 +25,10 @@ type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Most that is read, or gathered into one write, at a time.
 const CHUNK: usize = 64 << 10;
+/// A larger frame leaves in parts of this size, so that its peer is seen to read.
+const PART: usize = 256 << 10;
+/// How often the machine hears of a peer that sends nothing whole, or nothing new.
+const HEARD_EVERY: Duration = Duration::from_secs(1);
 /// A read of so much is probably followed by more.
 const BULK: usize = CHUNK / 4;
 
@@ -80,6 +85,7 @@ where
     /// Reads until the link is of no more use.
     async fn read(&mut self) -> CloseReason {
         let mut buffer = BytesMut::new();
+        let mut heard = self.driver.clock.now();
         loop {
             while self.driver.is_congested() {
                 self.driver.wait_for_room().await;
@@ -101,15 +107,24 @@ where
                 Ok(length) => length,
                 Err(error) => return CloseReason::Io(error.to_string().into()),
             };
-            if let Err(error) = self.take_frames(&mut buffer).await {
-                return error.into();
+            match self.take_frames(&mut buffer).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let now = self.driver.clock.now();
+                    if now.since(heard) >= HEARD_EVERY {
+                        heard = now;
+                        self.driver.input(Input::Heard { link: self.link });
+                    }
+                }
+                Err(error) => return error.into(),
             }
             make_room(&mut buffer, length);
         }
     }
 
-    /// Hands all whole frames in the buffer to the machine, those before a bad one included.
-    async fn take_frames(&mut self, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    /// Hands all whole frames in the buffer to the machine, those before a bad one included, and
+    /// tells whether there were any.
+    async fn take_frames(&mut self, buffer: &mut BytesMut) -> Result<bool, FrameError> {
         let limits = &self.driver.config.limits;
         let mut end = Ok(());
         let mut raw_frames = Vec::new();
@@ -125,7 +140,7 @@ where
         }
         let frames = raw_frames.len() as u64;
         if frames == 0 {
-            return end;
+            return end.map(|()| false);
         }
         let bytes = raw_frames.iter().map(|raw| raw.wire_len() as u64).sum();
         self.driver.with(|state, _| {
@@ -151,11 +166,12 @@ where
             }
         }
         self.driver.traffic.received(frames, bytes, duplicates, malformed);
+        let any = !inputs.is_empty();
         let mut inputs = inputs.into_iter();
         while self.driver.inputs(link, &mut inputs) > 0 {
             self.driver.wait_for_room().await;
         }
-        end
+        end.map(|()| any)
     }
 }
 
@@ -256,7 +272,9 @@ where
         while let Some(queued) = batch.pop_front() {
             let bytes = queued.frame.bytes();
             let mut sent = Sent { frames: 1, bytes: bytes.len(), weight: queued.frame.weight() };
-            if !queued.gather || bytes.len() >= CHUNK || batch.is_empty() {
+            if bytes.len() > PART {
+                sent = self.write_in_parts(bytes, sent).await?;
+            } else if !queued.gather || bytes.len() >= CHUNK || batch.is_empty() {
                 self.writer.write_all(bytes).await?;
             } else {
                 gathered.clear();
@@ -280,6 +298,23 @@ where
         Ok(())
     }
 
+    /// Writes a large frame and reports all of it but the last part.
+    async fn write_in_parts(&mut self, bytes: &[u8], whole: Sent) -> io::Result<Sent> {
+        let mut left = whole;
+        let mut parts = bytes.chunks(PART).peekable();
+        while let Some(part) = parts.next() {
+            self.writer.write_all(part).await?;
+            if parts.peek().is_some() {
+                // Compressed bytes stand for as many times more in the queue.
+                let weight = part.len() * (whole.weight / bytes.len());
+                self.report(Sent { frames: 0, bytes: part.len(), weight });
+                left.bytes -= part.len();
+                left.weight -= weight;
+            }
+        }
+        Ok(left)
+    }
+
     fn report(&self, sent: Sent) {
         self.queue.written(sent.weight);
         self.driver.traffic.sent(sent.frames, sent.bytes as u64);
@@ -289,6 +324,7 @@ where
 }
 
 /// What one write took along.
+#[derive(Clone, Copy)]
 struct Sent {
     frames: u64,
     bytes: usize,

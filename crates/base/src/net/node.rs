@@ -221,6 +221,9 @@ where
         &self,
         mut attempt: impl FnMut(&mut M, Time) -> Option<R>,
     ) -> Result<R, Stopped> {
+        if let Some(result) = self.call(&mut attempt)? {
+            return Ok(result);
+        }
         loop {
             let flushed = self.handle.driver.flushed.notified();
             tokio::pin!(flushed);
@@ -241,7 +244,7 @@ where
     /// Whether the node has stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.handle.driver.stop.is_cancelled()
+        self.handle.driver.is_stopped()
     }
 
     /// Waits until the node has stopped, whoever stopped it.

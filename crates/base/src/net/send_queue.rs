@@ -21,6 +21,7 @@ pub(super) struct SendQueue {
 struct Inner {
     frames: VecDeque<Queued>,
     bytes: usize,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -47,21 +48,24 @@ impl SendQueue {
     pub(super) fn push(&self, queued: Queued) -> Result<(), Full> {
         let mut inner = self.lock();
         let weight = queued.frame.weight();
-        if self.closing.is_cancelled() {
+        if inner.closed {
             return Ok(());
         }
         if inner.bytes > 0 && inner.bytes + weight > self.limit {
             return Err(Full(inner.bytes + weight));
         }
         inner.bytes += weight;
+        // The writer takes all there is, so one that has been told needs no telling again.
+        if inner.frames.is_empty() {
+            self.changed.notify_one();
+        }
         inner.frames.push_back(queued);
-        drop(inner);
-        self.changed.notify_one();
         Ok(())
     }
 
     /// Nothing more will be pushed; what is there is still to be written.
     pub(super) fn close(&self) {
+        self.lock().closed = true;
         self.closing.cancel();
         self.changed.notify_one();
     }
@@ -86,7 +90,7 @@ impl SendQueue {
                     std::mem::swap(&mut inner.frames, batch);
                     return true;
                 }
-                if self.closing.is_cancelled() {
+                if inner.closed {
                     return false;
                 }
             }

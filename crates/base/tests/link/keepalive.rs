@@ -107,7 +107,7 @@ fn whatever_is_heard_puts_the_ping_off_and_calls_the_end_off() {
 fn a_frame_without_a_message_is_a_sign_of_life_too() {
     let mut end = established(&rs2p_greeting());
     end.advance(at(30_000));
-    end.link.handle_malformed(at(59_999));
+    end.link.handle_heard(at(59_999));
     assert_eq!(end.link.last_heard(), at(59_999));
     assert_eq!(end.link.poll_timeout(), Some(at(89_999)));
 }
