@@ -24,7 +24,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Links {
     local: Arc<LocalNode>,
-    links: BTreeMap<LinkId, Link>,
+    /// Boxed, since a map sets memory aside for eleven at once.
+    links: BTreeMap<LinkId, Box<Link>>,
     /// Dials on their way, with the form in which the peer is known to write ids.
     dials: BTreeMap<DialId, Option<IdForm>>,
     next_dial: u64,
@@ -117,7 +118,7 @@ impl Links {
             self.output.push_back(Output::CancelDial { dial });
         }
         let opened = self.links.values().find(|link| link.origin() == Origin::Dialled(dial));
-        if let Some(id) = opened.map(Link::id) {
+        if let Some(id) = opened.map(|link| link.id()) {
             self.close(now, id, CloseReason::Requested);
         }
     }
@@ -125,12 +126,12 @@ impl Links {
     /// A link.
     #[must_use]
     pub fn get(&self, link: LinkId) -> Option<&Link> {
-        self.links.get(&link)
+        self.links.get(&link).map(|link| &**link)
     }
 
     /// All links, those without a handshake yet included, in the order in which they were opened.
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.links.values()
+        self.links.values().map(|link| &**link)
     }
 
     /// How many links there are.
@@ -206,8 +207,8 @@ impl Links {
     }
 
     /// A link that is there to stay.
-    fn live(links: &mut BTreeMap<LinkId, Link>, link: LinkId) -> Option<&mut Link> {
-        links.get_mut(&link).filter(|link| !link.is_closing())
+    fn live(links: &mut BTreeMap<LinkId, Box<Link>>, link: LinkId) -> Option<&mut Link> {
+        links.get_mut(&link).map(|link| &mut **link).filter(|link| !link.is_closing())
     }
 
     fn drain(&mut self, id: LinkId) {
@@ -238,7 +239,7 @@ impl Machine for Links {
                     Origin::Accepted => None,
                 };
                 let opened = Link::open(now, link, origin, remote, self.local.clone(), form);
-                self.links.insert(link, opened);
+                self.links.insert(link, Box::new(opened));
                 self.drain(link);
             }
             Input::DialFailed { dial, error } => {
