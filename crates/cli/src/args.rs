@@ -1,0 +1,191 @@
+//! What may be typed behind `rs2p`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::settings::{DialAddress, Encryption, ListenAddress, TransportName};
+
+/// Peer-to-peer nodes that talk with py2p 0.7 and js2p 0.7.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rs2p",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  rs2p mesh --listen 127.0.0.1:4444       # a node; type `help` to see what it can do
+  rs2p mesh --connect 127.0.0.1:4444      # another one, in a second terminal
+  rs2p mesh --help                        # everything about mesh nodes
+  rs2p completions bash > ~/.local/share/bash-completion/completions/rs2p
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no node reachable, 8 incompatible network,
+130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a mesh node: chat and raw messages.
+    ///
+    /// The node reads commands from standard input, a line each, and answers on standard output.
+    /// At a terminal it is a line editor with history and completion.
+    #[command(after_help = MESH_HELP)]
+    Mesh(NodeArgs),
+    /// Take frames, network names and keys apart, for people who write another implementation.
+    #[command(after_help = INSPECT_HELP)]
+    Inspect(InspectArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = "\
+Examples:
+  rs2p completions bash > ~/.local/share/bash-completion/completions/rs2p
+  rs2p completions zsh > ~/.zfunc/_rs2p
+  rs2p completions fish > ~/.config/fish/completions/rs2p.fish")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// Where to; it is made if need be.
+        directory: PathBuf,
+    },
+}
+
+/// Options of every command that runs a node.
+///
+/// None has a default here: what is not given is looked up in the environment and in the
+/// configuration file first.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct NodeArgs {
+    /// Listen for peers here; port 0 picks a free port [env: RS2P_LISTEN] [default: 127.0.0.1:0]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<ListenAddress>,
+
+    /// Connect to this node first; may be repeated [env: RS2P_CONNECT, separated by commas]
+    #[arg(long, value_name = "HOST:PORT", action = ArgAction::Append)]
+    pub(crate) connect: Option<Vec<DialAddress>>,
+
+    /// Name of the network; only nodes of the same one talk to each other [env: RS2P_SUBNET]
+    /// [default: the command's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subnet: Option<String>,
+
+    /// How bytes travel; part of the network's identity. Only tcp is there yet
+    /// [env: RS2P_TRANSPORT] [default: tcp]
+    #[arg(long, value_name = "tcp|tls|ws|wss")]
+    pub(crate) transport: Option<TransportName>,
+
+    /// Tell peers to dial this address instead of the one listened on [env: RS2P_ADVERTISE]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<DialAddress>,
+
+    /// One JSON object on each line of standard output [env: RS2P_JSON]
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Log more to standard error; -vv and -vvv still more [env: RS2P_VERBOSE, a number]
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Log errors only [env: RS2P_QUIET]
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Read options from a TOML file; flags and environment win over it [env: RS2P_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    #[command(subcommand)]
+    pub(crate) what: Inspect,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Inspect {
+    /// Decode a whole frame, length header included.
+    ///
+    /// What cannot be decoded ends with exit status 1, and the reason and the byte on standard
+    /// error.
+    Frame {
+        /// The frame in hexadecimal; white space is passed over. `-` reads it from standard input.
+        #[arg(required = true)]
+        hex: Vec<String>,
+    },
+    /// The id of a network, which nodes compare when they meet.
+    Protocol {
+        /// Name of the network, for instance `mesh`.
+        subnet: String,
+        /// `Plaintext`, `SSL`, `ws`, `wss`; or `tcp`, `tls` for the first two.
+        #[arg(value_name = "ENCRYPTION")]
+        encryption: Encryption,
+    },
+    /// The five positions of a key on the Chord ring.
+    Key {
+        /// The key: text, or bytes as `hex:00ff`.
+        key: String,
+    },
+}
+
+const MESH_HELP: &str = "\
+Commands, a line each, words quoted as in a shell:
+  connect HOST:PORT     connect to a node
+  peers                 who is connected
+  send PART...          a message to every node of the network
+  whisper PART...       a message to connected nodes only
+  reply PART...         answer the sender of the last message
+  disconnect ID         part from a peer
+  request_peers         ask peers whom they know
+  status, id, help, quit
+
+A PART is text, or with a leading `json:` any JSON value; {\"bin\":\"00ff\"} in it is binary.
+
+Examples:
+  rs2p mesh --listen 127.0.0.1:4444
+  rs2p mesh --connect 127.0.0.1:4444 --subnet friends
+  printf 'send hello\\nquit\\n' | rs2p mesh --connect 127.0.0.1:4444
+  RS2P_SUBNET=friends rs2p mesh --config node.toml --json
+
+A configuration file holds the same names:
+  listen = \"0.0.0.0:4444\"
+  connect = [\"10.0.0.7:4444\", \"node.example.org:4444\"]
+  subnet = \"friends\"
+
+Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
+the port is in use; 2 wrong usage; 3 no node of --connect was reachable; 8 the nodes reached belong
+to another network.";
+
+const INSPECT_HELP: &str = "\
+Examples:
+  rs2p inspect frame 0000002b8f0e... | jq .payload
+  xxd -p captured.bin | rs2p inspect frame -
+  rs2p inspect protocol mesh Plaintext
+  rs2p inspect key hello
+  rs2p inspect key hex:00ff10";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_shows_examples() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands().filter(|it| !it.is_hide_set()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(name == "help" || help.contains(&format!("rs2p {name}")), "{name}: {help}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `rs2p inspect`: one thing taken apart, as one JSON object.
+
+use std::io::{self, Read as _, Write as _};
+
+use rs2p_base::Protocol;
+use rs2p_wire::{Frame, FrameError, Limits, Message, MessageError, base58};
+use serde_json::{Value as Json, json};
+use sha1::Sha1;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+
+use crate::args::Inspect;
+use crate::failure::Failure;
+use crate::json;
+
+pub(crate) fn run(what: &Inspect) -> Result<(), Failure> {
+    let found = match what {
+        Inspect::Frame { hex } => {
+            let hex = hex.join(" ");
+            frame(&if hex == "-" { read_standard_input()? } else { hex })
+        }
+        Inspect::Protocol { subnet, encryption } => {
+            Ok(json!({ "id": Protocol::new(subnet, encryption.0).id().to_string() }))
+        }
+        Inspect::Key { key } => key_bytes(key).map(|key| json!({ "positions": positions(&key) })),
+    };
+    let found = found.map_err(Failure::Failed)?;
+    writeln!(io::stdout(), "{found}").map_err(Failure::failed)
+}
+
+/// A frame within the limits that a node has by default: what a node would say to it.
+fn frame(hex: &str) -> Result<Json, String> {
+    let bytes = from_hex(hex)?;
+    let (size, limits) = (bytes.len(), Limits::default());
+    let frame = Frame::decode(bytes.into(), &limits)
+        .map_err(|error| format!("byte {}: {error}", byte_of_frame(&error, size)))?;
+    let compression = frame.compression();
+    let in_message = |error: MessageError| {
+        let at = byte_of_body(&error);
+        let expanded = if compression.is_some() { " once it is expanded" } else { "" };
+        format!("byte {} of the frame{expanded}, {at} of its body: {error}", HEAD + at)
+    };
+    let message = Message::parse(frame).map_err(in_message)?;
+    let payload = message.payload(&limits).map_err(in_message)?;
+    Ok(json!({
+        "kind": u64::from(message.kind()),
+        "sender": String::from_utf8_lossy(message.sender()),
+        "time": message.time(),
+        "payload": json::from_values(&payload),
+        "id": message.id().to_string(),
+        "compression": compression.map(|method| method.to_string()),
+        "size": size,
+    }))
+}
+
+/// Where in a frame of `size` bytes the reason stands.
+fn byte_of_frame(error: &FrameError, size: usize) -> usize {
+    match error {
+        FrameError::Incomplete { bytes } => *bytes,
+        FrameError::Trailing { bytes } => size - bytes,
+        FrameError::Digest { .. } | FrameError::Expanded { .. } => LENGTH,
+        // What the length header says.
+        _ => 0,
+    }
+}
+
+fn byte_of_body(error: &MessageError) -> usize {
+    match error {
+        MessageError::Kind { at }
+        | MessageError::Sender { at }
+        | MessageError::Time { at }
+        | MessageError::Truncated { at, .. }
+        | MessageError::ReservedMarker { at }
+        | MessageError::InvalidUtf8 { at }
+        | MessageError::TooDeep { at, .. }
+        | MessageError::TooManyItems { at, .. } => *at,
+        // The head of the array.
+        _ => 0,
+    }
+}
+
+/// A key's places on the ring of 2^384: shorter digests stand at its upper end. The one of SHA-512
+/// keeps its 512 bits, as tables and messages do.
+fn positions(key: &[u8]) -> Json {
+    fn position<D: Digest>(key: &[u8]) -> String {
+        let mut number = D::digest(key).to_vec();
+        number.resize(number.len().max(RING), 0);
+        base58::encode(&number)
+    }
+    json!({
+        "sha1": position::<Sha1>(key),
+        "sha224": position::<Sha224>(key),
+        "sha256": position::<Sha256>(key),
+        "sha384": position::<Sha384>(key),
+        "sha512": position::<Sha512>(key),
+    })
+}
+
+fn key_bytes(key: &str) -> Result<Vec<u8>, String> {
+    key.strip_prefix("hex:").map_or_else(|| Ok(key.into()), from_hex)
+}
+
+fn from_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits: String = text.split_whitespace().collect();
+    if let Some((at, odd)) = digits.chars().enumerate().find(|(_, it)| !it.is_ascii_hexdigit()) {
+        return Err(format!("byte {}: `{odd}` is no hexadecimal digit", at / 2));
+    }
+    if digits.len() % 2 == 1 {
+        return Err(format!("byte {}: it has one hexadecimal digit, not two", digits.len() / 2));
+    }
+    hex::decode(digits).map_err(|error| error.to_string())
+}
+
+fn read_standard_input() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().read_to_string(&mut text);
+    read.map_err(|error| Failure::Failed(format!("standard input: {error}")))?;
+    Ok(text)
+}
+
+/// Bytes of a frame's length header.
+const LENGTH: usize = 4;
+/// Bytes before a frame's body: length header and digest.
+const HEAD: usize = LENGTH + 32;
+/// Bytes of a position on the ring.
+const RING: usize = 48;

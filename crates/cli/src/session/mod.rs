@@ -1,0 +1,261 @@
+//! A running node that is spoken to, whatever its layer.
+//!
+//! Lines come from standard input, one after the other: the next one is looked at when the one
+//! before has been answered, so replies stand in the order of commands, one each, and a script
+//! needs no waits. Events are told whenever they happen, also while a command takes its time.
+
+mod editor;
+mod input;
+mod layer;
+mod logs;
+mod printer;
+mod signals;
+mod told;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rs2p_base::Endpoint;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::failure::Failure;
+use crate::settings::NodeOptions;
+use crate::words;
+use input::{Input, Typed, is_interactive};
+use printer::Printer;
+use signals::{Signal, Signals};
+
+pub(crate) use layer::{Call, CommandError, CommandSpec, Completes, Layer, Trouble, event};
+
+pub(crate) use told::{Style, Told};
+
+/// Runs a node from its start to its end. `start` makes it, within the runtime.
+pub(crate) fn run<L, F>(options: &NodeOptions, start: F) -> Result<(), Failure>
+where
+    L: Layer,
+    F: Future<Output = Result<L, Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let result = runtime.block_on(async {
+        // Before the editor, which hangs its own handler in front of ours while it reads.
+        let signals = Signals::new().map_err(Failure::failed)?;
+        let interactive = !options.json && is_interactive();
+        let (editor, above) = if interactive { editor::open() } else { None }.unzip();
+        let printer = Printer::start(options.json, above);
+        logs::start(options.log, editor.is_some().then(|| printer.clone()));
+        let layer = Arc::new(start.await?);
+        let session = Session { layer, printer, signals, interactive: editor.is_some() };
+        session.run(&options.connect, editor).await
+    });
+    // Look-ups of names that are still under way would hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+struct Session<L> {
+    layer: Arc<L>,
+    printer: Printer,
+    signals: Signals,
+    interactive: bool,
+}
+
+impl<L: Layer> Session<L> {
+    async fn run(
+        mut self,
+        connect: &[Endpoint],
+        editor: Option<editor::Editor>,
+    ) -> Result<(), Failure> {
+        self.printer.tell(self.layer.ready()).await;
+        let events = self.tell_events();
+        // Kept to the end: it gives the terminal back as it was.
+        let _terminal = editor.as_ref().map(|_| editor::Terminal::remember());
+        let result = match self.begin(connect).await {
+            Ok(ControlFlow::Continue(())) => {
+                let mut inputs = match editor {
+                    Some(editor) => editor.read(self.layer.clone()),
+                    None => input::read(),
+                };
+                self.serve(&mut inputs).await
+            }
+            Ok(ControlFlow::Break(())) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        self.end(events).await;
+        result
+    }
+
+    /// Connects to the nodes given at the start; one will do.
+    async fn begin(&mut self, targets: &[Endpoint]) -> Result<ControlFlow<()>, Failure> {
+        let mut attempts = JoinSet::new();
+        for target in targets {
+            let (layer, words) = (self.layer.clone(), vec![target.to_string()]);
+            attempts.spawn(async move {
+                let result = layer.run(Call { name: L::ENTRY, words: &words }).await;
+                result.map(drop).map_err(|error| (words.concat(), error))
+            });
+        }
+        let mut failures = Vec::new();
+        while failures.len() < targets.len() {
+            let done = tokio::select! {
+                signal = self.signals.next() => return signal.into_result().map(ControlFlow::Break),
+                done = attempts.join_next() => done,
+            };
+            match done {
+                Some(Ok(Err((target, error)))) => {
+                    let command = format!("--connect {target}");
+                    self.printer.tell(Told::error(&error.text, &command)).await;
+                    failures.push(error);
+                }
+                Some(_) => {}
+                None => return Ok(ControlFlow::Continue(())),
+            }
+        }
+        let Some(first) = failures.first() else { return Ok(ControlFlow::Continue(())) };
+        let foreign = failures.iter().find(|error| error.trouble == Trouble::OtherNetwork);
+        Err(match (foreign, failures.len()) {
+            (Some(error), _) => Failure::OtherNetwork(error.text.clone()),
+            (None, 1) => Failure::Unreachable(first.text.clone()),
+            (None, count) => {
+                Failure::Unreachable(format!("none of {count} nodes was reached: {}", first.text))
+            }
+        })
+    }
+
+    /// Answers commands until the node is to end.
+    async fn serve(&mut self, inputs: &mut input::Inputs) -> Result<(), Failure> {
+        loop {
+            let typed = tokio::select! {
+                biased;
+                signal = self.signals.next() => return signal.into_result(),
+                () = self.printer.closed() => return Err(no_output()),
+                () = self.layer.stopped() => return Err(Failure::Failed("the node has stopped".to_owned())),
+                typed = inputs.recv() => typed,
+            };
+            let Typed { input, done } = typed;
+            let line = match input {
+                Input::Line(line) => line,
+                Input::Wrong(reason) => {
+                    self.printer.tell(Told::error(&reason, "")).await;
+                    continue;
+                }
+                Input::Interrupt => return Err(Failure::Interrupted),
+                Input::End => {
+                    // A script has no more to say; the node goes on until a signal comes.
+                    if self.interactive {
+                        let text = "No more input; the node goes on. Ctrl-C ends it.";
+                        self.printer.tell(Told::note(text)).await;
+                    }
+                    continue;
+                }
+            };
+            let words = match words::split(&line) {
+                Ok(words) => words,
+                Err(error) => {
+                    self.printer.tell(Told::error(&error.to_string(), &line)).await;
+                    continue;
+                }
+            };
+            let Some((name, words)) = words.split_first() else { continue };
+            if name == "quit" && words.is_empty() {
+                self.printer.tell(Told::reply("quit")).await;
+                // The editor waits for this before it reads on, which it no longer shall.
+                std::mem::forget(done);
+                return Ok(());
+            }
+            let answer = tokio::select! {
+                signal = self.signals.next() => {
+                    if !(self.interactive && signal == Signal::Interrupt) {
+                        return signal.into_result();
+                    }
+                    Err("no longer waited for; it may still come about".to_owned())
+                }
+                answer = answer(&*self.layer, name, words) => answer,
+            };
+            let told = answer.unwrap_or_else(|reason| Told::error(&reason, &line));
+            self.printer.tell(told).await;
+        }
+    }
+
+    fn tell_events(&self) -> JoinHandle<()> {
+        let (layer, printer) = (self.layer.clone(), self.printer.clone());
+        tokio::spawn(async move {
+            while let Some(told) = layer.next_event().await {
+                if !printer.tell(told).await {
+                    break;
+                }
+            }
+        })
+    }
+
+    /// Parts from all peers, and lets out what is still to be told. A second signal ends it all at
+    /// once.
+    async fn end(mut self, events: JoinHandle<()>) {
+        let orderly = async {
+            self.layer.close().await;
+            // The events end with the node; only a reader that does not read can hold them up.
+            let _ = timeout(PATIENCE, events).await;
+            self.printer.finish(PATIENCE).await;
+        };
+        tokio::select! {
+            () = orderly => {}
+            _ = self.signals.next() => {}
+        }
+    }
+}
+
+async fn answer<L: Layer>(layer: &L, name: &str, words: &[String]) -> Result<Told, String> {
+    if name == "help" {
+        return help(&layer.commands(), words);
+    }
+    let Some(spec) = layer.commands().into_iter().find(|spec| spec.name == name) else {
+        return Err(format!("there is no command `{name}`; `help` lists those there are"));
+    };
+    let (least, most) = spec.arity;
+    if words.len() < least || most.is_some_and(|most| words.len() > most) {
+        return Err(format!("`{name}` is used so: {}", spec.usage));
+    }
+    let call = Call { name: spec.name, words };
+    layer.run(call).await.map_err(|error| error.text)
+}
+
+fn help(commands: &[&CommandSpec], words: &[String]) -> Result<Told, String> {
+    let built_in = [
+        CommandSpec::new("help", "help [COMMAND]", "this list", (0, Some(1)), Completes::Nothing),
+        CommandSpec::new("quit", "quit", "end the node", (0, Some(0)), Completes::Nothing),
+    ];
+    let all = commands.iter().copied().chain(&built_in);
+    let chosen: Vec<_> =
+        all.filter(|spec| words.first().is_none_or(|word| word == spec.name)).collect();
+    if chosen.is_empty() {
+        return Err(format!("there is no command `{}`; `help` lists those there are", words[0]));
+    }
+    let list: serde_json::Value = chosen
+        .iter()
+        .map(|spec| {
+            serde_json::json!({ "command": spec.name, "usage": spec.usage, "help": spec.help })
+        })
+        .collect();
+    let mut told = Told::reply("help").field("commands", list);
+    for spec in chosen {
+        let usage = format!("{:20}", spec.usage);
+        told = told.line([(Style::Bold, usage), (Style::Plain, format!("  {}", spec.help))]);
+    }
+    if words.is_empty() {
+        let text = "Words are quoted as in a shell. A PART is text, or with a leading json: any \
+                    JSON value.";
+        told = told.line([(Style::Faint, text.to_owned())]);
+    }
+    Ok(told)
+}
+
+fn no_output() -> Failure {
+    Failure::Failed("nobody reads standard output any more".to_owned())
+}
+
+/// How long the last words may take.
+const PATIENCE: Duration = Duration::from_secs(2);

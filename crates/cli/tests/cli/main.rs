@@ -1,0 +1,13 @@
+//! The program as its users run it: built, in a directory of its own, over its pipes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod chat;
+mod commands;
+mod inspect;
+mod node;
+mod options;
+mod pages;
+mod start_and_end;
+#[cfg(unix)]
+mod terminal;
