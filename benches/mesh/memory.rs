@@ -8,6 +8,8 @@ use tokio::runtime::Runtime;
 use crate::nodes::node;
 
 const NODES: usize = 50;
+/// Links that each node opens, so that each has twice as many: the usual number in a mesh.
+const DIALLED: usize = 4;
 
 /// Prints what an idle node takes, and what a link takes at each of its ends.
 pub(crate) fn print(runtime: &Runtime) {
@@ -17,23 +19,27 @@ pub(crate) fn print(runtime: &Runtime) {
         one.connect(other.address().unwrap()).await.unwrap();
     });
     let mut nodes: Vec<MeshSocket> = Vec::with_capacity(NODES);
-    let per_node = allocation_counter::measure(|| {
+    let idle = allocation_counter::measure(|| {
         runtime.block_on(async {
             for _ in 0..NODES {
                 nodes.push(node().await);
             }
         });
     });
-    println!("{:>12} per node", per_node.bytes_current / NODES as i64);
-    let per_link = allocation_counter::measure(|| {
+    println!("{:>12} per node", idle.bytes_current / NODES as i64);
+    let linked = allocation_counter::measure(|| {
         runtime.block_on(async {
-            for pair in nodes.chunks(2) {
-                pair[0].connect(pair[1].address().unwrap()).await.unwrap();
+            for (index, node) in nodes.iter().enumerate() {
+                for step in 1..=DIALLED {
+                    let other = &nodes[(index + step) % NODES];
+                    node.connect(other.address().unwrap()).await.unwrap();
+                }
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         });
     });
-    println!("{:>12} per link, at each end", per_link.bytes_current / NODES as i64);
+    let ends: usize = nodes.iter().map(|node| node.peers().unwrap().len()).sum();
+    println!("{:>12} per link, at each of its {ends} ends", linked.bytes_current / ends as i64);
     let _context = runtime.enter();
     drop(nodes);
 }

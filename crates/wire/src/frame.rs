@@ -1,17 +1,15 @@
 //! Frames: a length, a digest and a body, maybe compressed (spec sections 1 and 5).
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::compression::Compression;
+use crate::digest::{DIGEST, digest};
 use crate::limits::Limits;
 use crate::message::{Message, MessageId};
 
 /// Bytes of the length header.
 pub(crate) const LENGTH: usize = 4;
-/// Bytes of the digest.
-pub(crate) const DIGEST: usize = 32;
 /// Bytes before the body of a plain frame.
 pub(crate) const FRAME_HEAD: usize = LENGTH + DIGEST;
 
@@ -215,10 +213,6 @@ fn expand(data: &[u8], method: Compression, limits: &Limits) -> Result<Option<Fr
 
 fn is_good(data: &[u8]) -> bool {
     data.split_first_chunk().is_some_and(|(claimed, body)| digest(body) == *claimed)
-}
-
-pub(crate) fn digest(body: &[u8]) -> [u8; DIGEST] {
-    Sha256::digest(body).into()
 }
 
 /// Why a stream of frames cannot go on. The peer is to blame, and its link is of no more use.

@@ -37,6 +37,7 @@ pub mod base58;
 #[cfg(feature = "codec")]
 mod codec;
 mod compression;
+mod digest;
 mod flags;
 mod frame;
 mod limits;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use rmpv::Value;
 use thiserror::Error;
 
+use crate::digest::{DIGEST, digest};
 use crate::flags::{MainFlag, SubFlag};
-use crate::frame::{DIGEST, FRAME_HEAD, Frame, LENGTH, digest};
+use crate::frame::{FRAME_HEAD, Frame, LENGTH};
 use crate::limits::Limits;
 use crate::reader::{Reader, Token};
 use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned_len};

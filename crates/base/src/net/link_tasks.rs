@@ -79,7 +79,8 @@ where
         // A socket that is closed with bytes unread resets the connection, and the peer may lose
         // what was sent to it last.
         let config = &self.driver.config;
-        let _ = timeout(config.flush + config.linger, discard(&mut self.reader)).await;
+        let end = timeout(config.flush + config.linger, discard(&mut self.reader));
+        let _ = Box::pin(end).await;
     }
 
     /// Reads until the link is of no more use.
@@ -88,7 +89,8 @@ where
         let mut heard = self.driver.clock.now();
         loop {
             while self.driver.is_congested() {
-                self.driver.wait_for_room().await;
+                // Boxed, as is what else hardly ever happens: every link's task would set room aside.
+                Box::pin(self.driver.wait_for_room()).await;
             }
             let is_idle = buffer.is_empty();
             let read = fill(&mut self.reader, &mut buffer);
@@ -169,7 +171,7 @@ where
         let any = !inputs.is_empty();
         let mut inputs = inputs.into_iter();
         while self.driver.inputs(link, &mut inputs) > 0 {
-            self.driver.wait_for_room().await;
+            Box::pin(self.driver.wait_for_room()).await;
         }
         end.map(|()| any)
     }
@@ -273,7 +275,7 @@ where
             let bytes = queued.frame.bytes();
             let mut sent = Sent { frames: 1, bytes: bytes.len(), weight: queued.frame.weight() };
             if bytes.len() > PART {
-                sent = self.write_in_parts(bytes, sent).await?;
+                sent = Box::pin(self.write_in_parts(bytes, sent)).await?;
             } else if !queued.gather || bytes.len() >= CHUNK || batch.is_empty() {
                 self.writer.write_all(bytes).await?;
             } else {
