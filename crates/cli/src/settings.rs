@@ -372,6 +372,18 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_the_book_sets_every_option() {
+        let page = include_str!("../../../docs/operations/cli.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let (_file, args) = file(example.unwrap());
+        let options = resolve(&args, &[]).unwrap();
+        assert_eq!((options.listen.port(), options.subnet.as_str()), (4444, "friends"));
+        assert_eq!((options.connect.len(), options.json), (2, true));
+        assert_eq!(options.log, LevelFilter::INFO);
+        assert!(options.advertise.is_some());
+    }
+
+    #[test]
     fn a_missing_file_is_told_by_name() {
         let args = NodeArgs { config: Some("no/such/file.toml".into()), ..NodeArgs::default() };
         assert!(resolve(&args, &[]).unwrap_err().contains("no/such/file.toml"));
