@@ -2,7 +2,7 @@
 //!
 //! The floor is tokio's TCP with a length-delimited codec and one SHA-256 at each end. Both run in
 //! one thread; pin the process to one core, or figures vary tenfold:
-//! `cargo xtask bench mesh`.
+//! `cargo xtask bench mesh`. Ten million messages, each checked: `cargo xtask bench mesh -- soak`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run may stop")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -14,6 +14,8 @@ mod floor;
 mod memory;
 #[path = "mesh/nodes.rs"]
 mod nodes;
+#[path = "mesh/soak.rs"]
+mod soak;
 
 use std::time::Duration;
 
@@ -31,6 +33,10 @@ fn main() {
         // `cargo test` only wants to know whether it runs.
         let runtime = runtime();
         runtime.block_on(nodes::one_way(64, 1_000));
+        return;
+    }
+    if std::env::args().any(|word| word == "soak") {
+        runtime().block_on(soak::run());
         return;
     }
     println!("one way, messages per second");

@@ -11,6 +11,15 @@ const NODES: usize = 50;
 /// Links that each node opens, so that each has twice as many: the usual number in a mesh.
 const DIALLED: usize = 4;
 
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Hundredths of a second that this process has run, as Linux counts them.
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// Prints what an idle node takes, and what a link takes at each of its ends.
 pub(crate) fn print(runtime: &Runtime) {
     // What the first node brings along for all is not a node's.
@@ -40,6 +49,10 @@ pub(crate) fn print(runtime: &Runtime) {
     });
     let ends: usize = nodes.iter().map(|node| node.peers().unwrap().len()).sum();
     println!("{:>12} per link, at each of its {ends} ends", linked.bytes_current / ends as i64);
+    let before = cpu_ticks();
+    runtime.block_on(tokio::time::sleep(IDLE));
+    let spent = (cpu_ticks() - before) * 10;
+    println!("{spent:>12} ms of processor time of {NODES} idle nodes in {} s", IDLE.as_secs());
     let _context = runtime.enter();
     drop(nodes);
 }

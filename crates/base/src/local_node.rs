@@ -40,7 +40,8 @@ pub struct LinkConfig {
     /// Bytes that may wait for a link before this node's own messages are refused with
     /// [`QueueFull`](crate::QueueFull). Relayed frames and answers may exceed it; drivers close a
     /// link at a bound of their own. A single frame is taken whatever its size when nothing else
-    /// waits. From 64 KiB on is sane. Default 1 MiB.
+    /// waits. From 64 KiB on is sane; more than the caches hold makes a busy node slower. Default
+    /// 256 KiB.
     pub send_queue: usize,
 }
 
@@ -54,7 +55,7 @@ impl Default for LinkConfig {
             keepalive: Some(Duration::from_secs(30)),
             idle: None,
             slow: Duration::from_secs(10),
-            send_queue: 1 << 20,
+            send_queue: 256 << 10,
         }
     }
 }
