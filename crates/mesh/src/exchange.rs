@@ -69,14 +69,17 @@ impl Mesh {
             .iter()
             .filter(|(id, _)| **id != to)
             .filter_map(|(id, peer)| {
-                let address = self.links.get(peer.link)?.peer()?.address.clone()?;
+                let link = self.links.get(peer.link)?;
+                // py2p and js2p cannot talk to each other, and a py2p node never gets over having
+                // dialled js2p from a list (spec section 13, py2p 4).
+                let can_talk = is_rs2p || link.gathers() || link.form() == form;
+                let address = link.peer()?.address.clone().filter(|_| can_talk)?;
                 Some((*id, address))
             })
             .collect();
         listed.shuffle(&mut self.rng);
         // Two nodes that are new to it make js2p drop the lister (spec section 13, js2p 2).
-        let is_js = form == IdForm::Str && !is_rs2p;
-        listed.truncate(if is_js { 1 } else { MAX_LISTED });
+        listed.truncate(if is_js(via) { 1 } else { MAX_LISTED });
         let list = listed
             .iter()
             .map(|(id, address)| {
@@ -177,9 +180,8 @@ impl Mesh {
         let mut fanout = Fanout::new(message.clone());
         for peer in self.peers.values() {
             let Some(link) = self.links.get(peer.link) else { continue };
-            let is_js = link.form() == IdForm::Str && !link.gathers();
             let is_author = *peer.id_text.as_bytes() == *message.sender();
-            let is_js_asker = is_js && asker == Some(peer.id_text.as_bytes());
+            let is_js_asker = is_js(link) && asker == Some(peer.id_text.as_bytes());
             if peer.link != from && !is_author && !is_js_asker {
                 self.links.send(now, peer.link, &mut fanout);
             }
@@ -194,6 +196,11 @@ impl Mesh {
             Err(error) => self.problems.note(now, error),
         }
     }
+}
+
+/// Whether it leads to a js2p node.
+pub(crate) fn is_js(link: &Link) -> bool {
+    link.form() == IdForm::Str && !link.gathers()
 }
 
 /// Reads `[[host, port], id]`. Nodes that cannot be dialled are listed without a host.

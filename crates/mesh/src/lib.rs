@@ -18,6 +18,7 @@ mod exchange;
 mod handlers;
 mod machine;
 mod peers;
+mod settle;
 #[cfg(feature = "net")]
 mod socket;
 mod status;

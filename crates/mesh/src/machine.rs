@@ -16,7 +16,7 @@ use crate::config::MeshConfig;
 use crate::deferred::Deferred;
 use crate::error::{ConnectError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
-use crate::exchange::SeenRequests;
+use crate::exchange::{SeenRequests, is_js};
 use crate::handlers::Handler;
 use crate::peers::{Peer, Surplus};
 use crate::status::{MeshCounts, MeshStatus, Problems};
@@ -43,6 +43,8 @@ pub struct Mesh {
     pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) timers: Deadlines<Timer>,
     pub(crate) output: VecDeque<Output<MeshEvent>>,
+    /// How broadcasts of this node's own write its id.
+    broadcast_form: IdForm,
     started: Option<Time>,
     next_request: u64,
     next_nonce: u64,
@@ -55,6 +57,8 @@ pub(crate) enum Timer {
     Dial,
     /// A deferred message has waited long enough, or is to be asked for once more.
     Deferred(RequestId),
+    /// It has to show whether the link to this peer works.
+    Settle(NodeId),
 }
 
 /// A link on its way to becoming a peer's.
@@ -97,6 +101,7 @@ impl Mesh {
             rng,
             timers,
             output: VecDeque::new(),
+            broadcast_form: IdForm::Bin,
             started: None,
             next_request: 0,
             next_nonce: 0,
@@ -207,6 +212,17 @@ impl Mesh {
         payload: &[Value],
     ) -> Result<Receipt, SendError> {
         self.check_room()?;
+        self.broadcast_unasked(now, kind, payload)
+    }
+
+    /// As [`broadcast_payload`](Self::broadcast_payload), for who has just asked whether there is
+    /// room.
+    pub(crate) fn broadcast_unasked(
+        &mut self,
+        now: Time,
+        kind: MainFlag,
+        payload: &[Value],
+    ) -> Result<Receipt, SendError> {
         let message = self.encode_broadcast(now, kind, payload)?;
         let receipt = Receipt { id: message.id(), peers: self.peers.len() };
         self.flood(now, message, None);
@@ -298,8 +314,7 @@ impl Mesh {
         kind: MainFlag,
         payload: &[Value],
     ) -> Result<Message, SendError> {
-        let form = self.broadcast_form();
-        let mut message = encode(&self.links, now, kind, form, payload)?;
+        let mut message = encode(&self.links, now, kind, self.broadcast_form, payload)?;
         if kind == MainFlag::Broadcast {
             while !self.seen.insert(now, message.id()) {
                 self.next_nonce += 1;
@@ -312,11 +327,10 @@ impl Mesh {
 
     /// A broadcast has one encoding for all. A binary sender is safe with both old kinds of nodes,
     /// only that js2p cannot answer it (spec section 14, rule 3).
-    fn broadcast_form(&self) -> IdForm {
+    fn choose_form(&mut self) {
         let mut links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
-        let only_js = !self.peers.is_empty()
-            && links.all(|link| link.form() == IdForm::Str && !link.gathers());
-        if only_js { IdForm::Str } else { IdForm::Bin }
+        let only_js = !self.peers.is_empty() && links.all(is_js);
+        self.broadcast_form = if only_js { IdForm::Str } else { IdForm::Bin };
     }
 
     fn on_link_event(&mut self, now: Time, event: LinkEvent) {
@@ -368,19 +382,20 @@ impl Mesh {
             Surplus::None => true,
             Surplus::Other(other) => {
                 self.links.close(now, other, CloseReason::Surplus);
-                self.remember_kept(now, link);
+                self.settle(now, id, link);
                 false
             }
             Surplus::This => {
                 self.links.close(now, link, CloseReason::Surplus);
                 if let Some(kept) = self.peers.get(&id).map(|peer| peer.link) {
-                    self.remember_kept(now, kept);
+                    self.settle(now, id, kept);
                 }
                 self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
                 return;
             }
         };
         self.peers.insert(id, Peer::new(link, id));
+        self.choose_form();
         self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
         if is_new && let Some(info) = self.peer(id) {
             self.tell(MeshEvent::Connected(info));
@@ -392,14 +407,6 @@ impl Mesh {
         }
         self.send_deferred(now, id);
         self.dial_more(now);
-    }
-
-    /// js2p drops the peer when one of its links closes, and takes it back with a handshake.
-    fn remember_kept(&mut self, now: Time, kept: LinkId) {
-        let is_js = |link: &Link| link.form() == IdForm::Str && !link.gathers();
-        if self.links.get(kept).is_some_and(is_js) {
-            self.links.greet_again(now, kept);
-        }
     }
 
     fn on_closed(
@@ -424,6 +431,7 @@ impl Mesh {
         let was_peer = peer.filter(|id| self.peers.get(id).is_some_and(|peer| peer.link == link));
         if let Some(id) = was_peer {
             self.peers.remove(&id);
+            self.choose_form();
         }
         if let Origin::Dialled(dial) = origin {
             let opening = self.opening.remove(&dial);
@@ -571,6 +579,7 @@ impl Machine for Mesh {
             match timer {
                 Timer::Dial => self.dial_more(now),
                 Timer::Deferred(request) => self.on_deferred_due(now, request),
+                Timer::Settle(peer) => self.on_settle_due(now, peer),
             }
             self.drain(now);
         }

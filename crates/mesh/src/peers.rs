@@ -12,11 +12,13 @@ pub(crate) struct Peer {
     pub(crate) id_text: Box<str>,
     /// When it was last sent a peers list.
     pub(crate) peers_sent: Option<Time>,
+    /// When it was asked for an answer that shows whether its link works.
+    pub(crate) asked: Option<Time>,
 }
 
 impl Peer {
     pub(crate) fn new(link: LinkId, id: NodeId) -> Self {
-        Self { link, id_text: id.to_string().into(), peers_sent: None }
+        Self { link, id_text: id.to_string().into(), peers_sent: None, asked: None }
     }
 }
 
