@@ -37,6 +37,8 @@ pub struct Link {
     greeted: bool,
     closing: bool,
     peer: Option<Arc<Handshake>>,
+    /// Whether the peer has announced that it is an rs2p node: asked for with every frame.
+    is_rs2p: bool,
     /// The method used towards the peer.
     compression: Option<Compression>,
     early: Vec<Message>,
@@ -108,6 +110,7 @@ impl Link {
             greeted: false,
             closing: false,
             peer: None,
+            is_rs2p: false,
             compression: None,
             early: Vec::new(),
             pinged: None,
@@ -182,7 +185,7 @@ impl Link {
     /// Whether frames to this peer may share a write.
     #[must_use]
     pub fn gathers(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.can(Capability::RS2P))
+        self.is_rs2p
     }
 
     /// Bytes that wait to be sent, counted before compression.
@@ -397,6 +400,7 @@ impl Link {
             }
         }
         self.compression = handshake.compression(&self.local.config().compression);
+        self.is_rs2p = handshake.can(Capability::RS2P);
         let first = self.peer.replace(Arc::new(handshake)).is_none();
         if first {
             self.output.push_back(LinkOutput::Established);

@@ -8,14 +8,14 @@ use rs2p_base::net::{
     TrafficCount, Transport,
 };
 use rs2p_base::{CloseReason, DialError, Endpoint, NodeId, Protocol, Time};
-use rs2p_wire::{Limits, MessageId, Value};
+use rs2p_wire::{Limits, MainFlag, MessageId, SubFlag, Value};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use crate::config::MeshConfig;
 use crate::error::{ConnectError, DeliverError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
-use crate::machine::Mesh;
+use crate::machine::{Mesh, payload};
 use crate::status::MeshStatus;
 
 /// A running mesh node. Clones are handles to the same node; it stops when the last one is
@@ -236,7 +236,11 @@ impl MeshSocket {
         &self,
         packets: impl IntoIterator<Item = Value>,
     ) -> Result<Receipt, MeshError> {
-        self.when_there_is_room(packets, |mesh, now, packets| mesh.broadcast(now, packets)).await
+        let send = |mesh: &mut Mesh, now, packets| {
+            let payload = payload(SubFlag::Broadcast, packets);
+            mesh.broadcast_unasked(now, MainFlag::Broadcast, &payload)
+        };
+        self.when_there_is_room(packets, send).await
     }
 
     /// As [`send`](Self::send), without waiting.
@@ -267,7 +271,8 @@ impl MeshSocket {
         let mut packets = Some(packets);
         let attempt = |mesh: &mut Mesh, now| match mesh.check_room() {
             Err(SendError::QueueFull(_)) => None,
-            _ => packets.take().map(|packets| send(mesh, now, packets)),
+            Err(error) => Some(Err(error)),
+            Ok(()) => packets.take().map(|packets| send(mesh, now, packets)),
         };
         Ok(self.node.retry_when_flushed(attempt).await??)
     }
