@@ -34,6 +34,8 @@ impl AddressBook {
     const MAX_WAIT: Duration = Duration::from_secs(300);
     /// Longest wait for a node that has no peers.
     const MAX_WAIT_ALONE: Duration = Duration::from_secs(15);
+    /// A link that has lasted so long shows that its address is a good one.
+    const LASTING: Duration = Duration::from_secs(60);
     /// An address that has failed so often in a row is forgotten, unless it is a seed.
     const MAX_FAILURES: u32 = 8;
     /// Nodes that are not dialled because the user has parted from them.
@@ -87,11 +89,51 @@ impl AddressBook {
         if let Some(entry) = self.entries.get_mut(address) {
             entry.id = Some(id);
             entry.form = Some(form);
-            entry.failures = 0;
         }
     }
 
-    /// A dial failed, or a link there broke: waits longer each time.
+    /// A node says that it is found there. Who was met there himself outweighs that.
+    pub(crate) fn claimed(&mut self, now: Time, address: &Endpoint, id: NodeId, form: IdForm) {
+        self.parted.retain(|parted| *parted != id);
+        let is_other = |entry: &Entry| entry.form.is_some() && entry.id != Some(id);
+        if !self.get(address).is_some_and(is_other) {
+            self.met(now, address, id, form);
+        }
+    }
+
+    /// The link there broke after so long. Only one that has lasted shows that it is worth while to
+    /// come back at once: a node that is full hangs up each time.
+    pub(crate) fn lost(
+        &mut self,
+        now: Time,
+        address: &Endpoint,
+        lasted: Duration,
+        alone: bool,
+        rng: &mut Xoshiro256PlusPlus,
+    ) {
+        if let Some(entry) = self.entries.get_mut(address)
+            && lasted >= Self::LASTING
+        {
+            entry.failures = 0;
+        }
+        self.failed(now, address, alone, rng);
+    }
+
+    /// Somebody hung up there before the handshake: it may be another kind of node by now.
+    pub(crate) fn refused(
+        &mut self,
+        now: Time,
+        address: &Endpoint,
+        alone: bool,
+        rng: &mut Xoshiro256PlusPlus,
+    ) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.form = None;
+        }
+        self.failed(now, address, alone, rng);
+    }
+
+    /// Nobody answers there: waits longer each time.
     pub(crate) fn failed(
         &mut self,
         now: Time,
@@ -101,9 +143,8 @@ impl AddressBook {
     ) {
         let Some(entry) = self.entries.get_mut(address) else { return };
         entry.failures += 1;
-        // It may have been another kind of node this time.
-        entry.form = None;
-        if entry.failures > Self::MAX_FAILURES && !entry.is_seed {
+        // A node without peers has nothing better to try.
+        if entry.failures > Self::MAX_FAILURES && !entry.is_seed && !alone {
             self.entries.remove(address);
             return;
         }
@@ -113,11 +154,12 @@ impl AddressBook {
     }
 
     /// There is no point in dialling it: another network, or this node itself.
-    pub(crate) fn forget(&mut self, address: &Endpoint) {
+    pub(crate) fn forget(&mut self, now: Time, address: &Endpoint) {
         if let Some(entry) = self.entries.get_mut(address)
             && entry.is_seed
         {
             entry.failures = Self::MAX_FAILURES;
+            entry.ready = now + Self::MAX_WAIT;
             return;
         }
         self.entries.remove(address);

@@ -17,10 +17,14 @@ pub(crate) struct Deferred {
     /// Under which the receiver's address is asked for.
     asked_as: String,
     until: Time,
+    /// How many more addresses of it are believed.
+    dials_left: u8,
 }
 
 /// When nobody has answered a request so long, it is repeated in js2p's form.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Addresses dialled for one message. Anyone may answer a request, and with anything.
+const MAX_DIALS: u8 = 4;
 
 impl Mesh {
     /// Answers the author of a message. Without a link to it, its address is asked for, and it is
@@ -72,7 +76,8 @@ impl Mesh {
         let asked_as =
             NodeId::derive(own_id, &self.local().protocol(), &format!("{request:?} {now}"));
         let until = now + self.config.defer;
-        let deferred = Deferred { to, payload, asked_as: asked_as.to_string(), until };
+        let asked_as = asked_as.to_string();
+        let deferred = Deferred { to, payload, asked_as, until, dials_left: MAX_DIALS };
         self.deferred.insert(request, deferred);
         self.timers.set(Timer::Deferred(request), Some(until.min(now + ASK_AGAIN)));
         self.ask_for(now, request, IdForm::Bin)?;
@@ -111,15 +116,17 @@ impl Mesh {
 
     /// Somebody knows where a receiver is.
     pub(crate) fn on_found(&mut self, now: Time, asked_as: &[u8], id: NodeId, address: Endpoint) {
-        let is_wanted =
-            |deferred: &Deferred| deferred.to == id && deferred.asked_as.as_bytes() == asked_as;
-        if !self.deferred.values().any(is_wanted) || self.peers.contains_key(&id) {
+        let is_own = self.local().advertised() == Some(&address);
+        if is_own || self.opening.values().any(|opening| opening.to == address) {
             return;
         }
+        let is_wanted = |deferred: &&mut Deferred| {
+            deferred.to == id && deferred.asked_as.as_bytes() == asked_as && deferred.dials_left > 0
+        };
+        let Some(deferred) = self.deferred.values_mut().find(is_wanted) else { return };
+        deferred.dials_left -= 1;
         self.book.learn(&address, id, now);
-        if !self.opening.values().any(|opening| opening.to == address) {
-            self.dial(address, Vec::new());
-        }
+        self.dial(address, Vec::new());
     }
 
     /// A node has become a peer: sends what waits for it.

@@ -174,15 +174,15 @@ impl Mesh {
     }
 
     /// Everyone but a js2p node gets the answer to its own request.
-    pub(crate) fn relay_response(&mut self, now: Time, message: &Message, from: LinkId) {
+    pub(crate) fn relay_response(&mut self, now: Time, message: &Message, from: NodeId) {
         let payload = message.payload(&self.local().config().limits).unwrap_or_default();
         let asker = payload.get(1).and_then(text_bytes).and_then(|id| self.seen_requests.asker(id));
         let mut fanout = Fanout::new(message.clone());
-        for peer in self.peers.values() {
+        for (id, peer) in &self.peers {
             let Some(link) = self.links.get(peer.link) else { continue };
             let is_author = *peer.id_text.as_bytes() == *message.sender();
             let is_js_asker = is_js(link) && asker == Some(peer.id_text.as_bytes());
-            if peer.link != from && !is_author && !is_js_asker {
+            if *id != from && !is_author && !is_js_asker {
                 self.links.send(now, peer.link, &mut fanout);
             }
         }

@@ -55,9 +55,11 @@ impl Mesh {
         };
         // The action gets the whole mesh, so the handlers stand aside meanwhile.
         let mut handlers = std::mem::take(&mut self.handlers);
+        self.in_handler = true;
         if let Some(handler) = handlers.get_mut(index) {
             (handler.act)(self, now, received);
         }
+        self.in_handler = false;
         handlers.append(&mut self.handlers);
         self.handlers = handlers;
         None

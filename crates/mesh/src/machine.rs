@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
@@ -9,7 +10,7 @@ use rs2p_base::{
     CloseReason, Deadlines, DialId, Endpoint, Fanout, Input, Link, LinkEvent, LinkId, Links,
     LocalNode, Machine, NodeId, Origin, Output, Protocol, RequestId, Time,
 };
-use rs2p_wire::{IdForm, MainFlag, Message, MessageId, SubFlag, Value};
+use rs2p_wire::{IdForm, Limits, MainFlag, Message, MessageError, MessageId, SubFlag, Value};
 
 use crate::address_book::AddressBook;
 use crate::config::MeshConfig;
@@ -18,7 +19,7 @@ use crate::error::{ConnectError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
 use crate::exchange::{SeenRequests, is_js};
 use crate::handlers::Handler;
-use crate::peers::{Peer, Surplus};
+use crate::peers::{ASK_FIRST, Peer, Surplus};
 use crate::status::{MeshCounts, MeshStatus, Problems};
 use crate::waterfall::Waterfall;
 
@@ -34,6 +35,8 @@ pub struct Mesh {
     pub(crate) book: AddressBook,
     /// Dials on their way and links without a handshake, by the dial that opened them.
     pub(crate) opening: BTreeMap<DialId, Opening>,
+    /// Links that this node opened and that are beyond their handshake.
+    pub(crate) dialled: BTreeMap<LinkId, Dialled>,
     pub(crate) seen: Waterfall,
     pub(crate) seen_requests: SeenRequests,
     pub(crate) deferred: BTreeMap<RequestId, Deferred>,
@@ -43,6 +46,10 @@ pub struct Mesh {
     pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) timers: Deadlines<Timer>,
     pub(crate) output: VecDeque<Output<MeshEvent>>,
+    /// How long to wait until peers are asked for more nodes.
+    pub(crate) ask_wait: Duration,
+    /// Whether a handler runs, which may call this node's operations.
+    pub(crate) in_handler: bool,
     /// How broadcasts of this node's own write its id.
     broadcast_form: IdForm,
     started: Option<Time>,
@@ -55,10 +62,14 @@ pub struct Mesh {
 pub(crate) enum Timer {
     /// An address may be dialled again.
     Dial,
+    /// There are too few links and nobody to dial: a peer may know somebody.
+    Ask,
     /// A deferred message has waited long enough, or is to be asked for once more.
     Deferred(RequestId),
     /// It has to show whether the link to this peer works.
     Settle(NodeId),
+    /// The second link to a peer has had time to deliver what was under way on it.
+    Surplus(LinkId),
 }
 
 /// A link on its way to becoming a peer's.
@@ -67,6 +78,14 @@ pub(crate) struct Opening {
     pub(crate) to: Endpoint,
     /// Calls of `connect` that wait for it.
     pub(crate) requests: Vec<RequestId>,
+}
+
+/// Where a link led that this node opened.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    pub(crate) to: Endpoint,
+    /// When the handshake was done.
+    since: Time,
 }
 
 impl Mesh {
@@ -92,6 +111,7 @@ impl Mesh {
             peers: BTreeMap::new(),
             book: AddressBook::new(config.max_addresses, &config.seeds),
             opening: BTreeMap::new(),
+            dialled: BTreeMap::new(),
             seen: Waterfall::new(config.max_seen, rng.next_u64()),
             seen_requests: SeenRequests::default(),
             deferred: BTreeMap::new(),
@@ -101,6 +121,8 @@ impl Mesh {
             rng,
             timers,
             output: VecDeque::new(),
+            ask_wait: ASK_FIRST,
+            in_handler: false,
             broadcast_form: IdForm::Bin,
             started: None,
             next_request: 0,
@@ -124,11 +146,10 @@ impl Mesh {
     /// Connects to a node by hand. [`MeshEvent::ConnectDone`] tells how it went.
     pub fn connect(&mut self, now: Time, to: Endpoint) -> RequestId {
         let request = self.request_id();
-        let connected = self.links.iter().find_map(|link| {
-            let peer = link.peer()?;
-            let is_there = peer.address.as_ref() == Some(&to)
-                || link.origin().is_outgoing() && *link.remote() == to;
-            is_there.then_some(peer.id)
+        let connected = self.peers.iter().find_map(|(id, peer)| {
+            let is_there = self.links.get(peer.link)?.peer()?.address.as_ref() == Some(&to)
+                || self.dialled.get(&peer.link).is_some_and(|dialled| dialled.to == to);
+            is_there.then_some(*id)
         });
         if let Some(id) = connected {
             self.tell(MeshEvent::ConnectDone { request, result: Ok(id) });
@@ -143,9 +164,16 @@ impl Mesh {
 
     /// Parts from a peer; it is not dialled again by itself. `false` when it is no peer.
     pub fn disconnect(&mut self, now: Time, peer: NodeId) -> bool {
-        let Some(link) = self.peers.get(&peer).map(|peer| peer.link) else { return false };
+        if !self.peers.contains_key(&peer) {
+            return false;
+        }
         self.book.part(peer);
-        self.links.close(now, link, CloseReason::Requested);
+        let is_its = |link: &&Link| link.peer().is_some_and(|it| it.id == peer);
+        let links: Vec<LinkId> = self.links.iter().filter(is_its).map(Link::id).collect();
+        for link in links {
+            self.lose_peer(now, peer, link, &CloseReason::Requested);
+            self.links.close(now, link, CloseReason::Requested);
+        }
         self.drain(now);
         true
     }
@@ -297,11 +325,11 @@ impl Mesh {
         }
     }
 
-    /// Sends to all peers but the author and the link it came on.
-    pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<LinkId>) {
+    /// Sends to all peers but the author and the one it came from.
+    pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<NodeId>) {
         let mut fanout = Fanout::new(message);
-        for peer in self.peers.values() {
-            if Some(peer.link) != from && *peer.id_text.as_bytes() != *fanout.message().sender() {
+        for (id, peer) in &self.peers {
+            if Some(*id) != from && *peer.id_text.as_bytes() != *fanout.message().sender() {
                 self.links.send(now, peer.link, &mut fanout);
             }
         }
@@ -362,15 +390,18 @@ impl Mesh {
         let Some(handshake) = via.peer().cloned() else { return };
         let (origin, form, is_rs2p) = (via.origin(), via.form(), via.gathers());
         let id = handshake.id;
-        let dialled = match origin {
+        let opening = match origin {
             Origin::Dialled(dial) => self.opening.remove(&dial),
             Origin::Accepted => None,
         };
-        if let Some(opening) = &dialled {
+        let mut requests = Vec::new();
+        if let Some(opening) = opening {
             self.book.met(now, &opening.to, id, form);
+            self.dialled.insert(link, Dialled { to: opening.to, since: now });
+            requests = opening.requests;
         }
         if let Some(address) = &handshake.address {
-            self.book.met(now, address, id, form);
+            self.book.claimed(now, address, id, form);
         }
         let is_full = self.peers.len() >= self.config.max_peers && !self.peers.contains_key(&id);
         if is_full && !origin.is_outgoing() {
@@ -381,22 +412,18 @@ impl Mesh {
         let is_new = match self.surplus(id, link) {
             Surplus::None => true,
             Surplus::Other(other) => {
-                self.links.close(now, other, CloseReason::Surplus);
-                self.settle(now, id, link);
+                self.let_go(now, other);
                 false
             }
             Surplus::This => {
-                self.links.close(now, link, CloseReason::Surplus);
-                if let Some(kept) = self.peers.get(&id).map(|peer| peer.link) {
-                    self.settle(now, id, kept);
-                }
-                self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
+                self.let_go(now, link);
+                self.connect_done(requests, &Ok(id));
                 return;
             }
         };
         self.peers.insert(id, Peer::new(link, id));
         self.choose_form();
-        self.connect_done(dialled.map(|it| it.requests).unwrap_or_default(), &Ok(id));
+        self.connect_done(requests, &Ok(id));
         if is_new && let Some(info) = self.peer(id) {
             self.tell(MeshEvent::Connected(info));
         }
@@ -407,6 +434,22 @@ impl Mesh {
         }
         self.send_deferred(now, id);
         self.dial_more(now);
+    }
+
+    /// From the moment at which its link begins to close, a node is no peer any more: nothing can
+    /// be said to it.
+    fn lose_peer(&mut self, now: Time, peer: NodeId, link: LinkId, reason: &CloseReason) {
+        if self.peers.get(&peer).is_none_or(|peer| peer.link != link) {
+            return;
+        }
+        self.peers.remove(&peer);
+        self.choose_form();
+        self.timers.set(Timer::Settle(peer), None);
+        self.ask_wait = ASK_FIRST;
+        if self.peers.is_empty() {
+            self.book.hurry(now);
+        }
+        self.tell(MeshEvent::Disconnected { peer, reason: reason.clone() });
     }
 
     fn on_closed(
@@ -428,29 +471,29 @@ impl Mesh {
         if !expected {
             self.problems.note(now, format_args!("{remote}: {reason}"));
         }
-        let was_peer = peer.filter(|id| self.peers.get(id).is_some_and(|peer| peer.link == link));
-        if let Some(id) = was_peer {
-            self.peers.remove(&id);
-            self.choose_form();
+        self.timers.set(Timer::Surplus(link), None);
+        if let Some(peer) = peer {
+            self.lose_peer(now, peer, link, &reason);
+            self.settle(now, peer);
         }
-        if let Origin::Dialled(dial) = origin {
-            let opening = self.opening.remove(&dial);
-            let to = opening.as_ref().map_or(remote, |opening| &opening.to);
+        if let Some(dialled) = self.dialled.remove(&link) {
+            let lasted = now.since(dialled.since);
+            if reason != CloseReason::Surplus {
+                self.book.lost(now, &dialled.to, lasted, self.peers.is_empty(), &mut self.rng);
+            }
+        }
+        if let Origin::Dialled(dial) = origin
+            && let Some(opening) = self.opening.remove(&dial)
+        {
             match reason {
-                CloseReason::Itself | CloseReason::OtherNetwork { .. } => self.book.forget(to),
-                CloseReason::Surplus => {}
-                _ => self.book.failed(now, to, self.peers.is_empty(), &mut self.rng),
+                CloseReason::Itself | CloseReason::OtherNetwork { .. } => {
+                    self.book.forget(now, &opening.to);
+                }
+                _ => {
+                    self.book.refused(now, &opening.to, self.peers.is_empty(), &mut self.rng);
+                }
             }
-            if let Some(opening) = opening {
-                let result = Err(ConnectError::Closed(reason.clone()));
-                self.connect_done(opening.requests, &result);
-            }
-        }
-        if self.peers.is_empty() {
-            self.book.hurry(now);
-        }
-        if let Some(peer) = was_peer {
-            self.tell(MeshEvent::Disconnected { peer, reason });
+            self.connect_done(opening.requests, &Err(ConnectError::Closed(reason)));
         }
         self.dial_more(now);
     }
@@ -466,7 +509,7 @@ impl Mesh {
             return;
         }
         // Old peers drop the neighbour that hands them what they cannot read.
-        if let Err(error) = message.check(&limits) {
+        if let Err(error) = check(&message, &limits) {
             self.counts.malformed += 1;
             self.problems.note(now, format_args!("{neighbour}: {error}"));
             return;
@@ -476,7 +519,7 @@ impl Mesh {
                 self.counts.duplicates += 1;
                 return;
             }
-            self.relay(now, &message, link);
+            self.relay(now, &message, neighbour);
         }
         match message.sub_flag() {
             Some(SubFlag::Peers) => self.on_peers(now, &message),
@@ -484,8 +527,8 @@ impl Mesh {
             Some(SubFlag::Response) => self.on_response(now, &message),
             sub_flag => {
                 let received = Received { message, link, neighbour, limits };
+                self.counts.delivered += 1;
                 if let Some(received) = self.run_handlers(now, received) {
-                    self.counts.delivered += 1;
                     let is_users = matches!(sub_flag, Some(SubFlag::Broadcast | SubFlag::Whisper));
                     self.tell(if is_users {
                         MeshEvent::Message(received)
@@ -497,7 +540,7 @@ impl Mesh {
         }
     }
 
-    fn relay(&mut self, now: Time, message: &Message, from: LinkId) {
+    fn relay(&mut self, now: Time, message: &Message, from: NodeId) {
         self.counts.relayed += 1;
         match message.sub_flag() {
             Some(SubFlag::Response) => self.relay_response(now, message, from),
@@ -528,10 +571,21 @@ impl Mesh {
 
     /// Acts on what the links tell, and passes on what they want done.
     pub(crate) fn drain(&mut self, now: Time) {
+        // What came behind the message that a handler is busy with is told when it is done.
+        if self.in_handler {
+            return;
+        }
         while let Some(output) = self.links.poll_output() {
             match output.into_event() {
                 Ok(event) => self.on_link_event(now, event),
-                Err(output) => self.output.push_back(output),
+                Err(output) => {
+                    if let Output::Close { link, reason } = &output
+                        && let Some(peer) = self.links.get(*link).and_then(Link::peer)
+                    {
+                        self.lose_peer(now, peer.id, *link, reason);
+                    }
+                    self.output.push_back(output);
+                }
             }
         }
     }
@@ -548,6 +602,14 @@ pub(crate) fn encode(
     let local = links.local();
     let (id, limits) = (local.id_text(), &local.config().limits);
     Ok(Message::encode(kind, form, id, now.as_secs(), payload, limits)?)
+}
+
+/// Whether everyone can read a message.
+fn check(message: &Message, limits: &Limits) -> Result<(), MessageError> {
+    if message.sender_form() == IdForm::Str && std::str::from_utf8(message.sender()).is_err() {
+        return Err(MessageError::InvalidUtf8 { at: 2 });
+    }
+    message.check(limits)
 }
 
 pub(crate) fn payload(flag: SubFlag, packets: impl IntoIterator<Item = Value>) -> Vec<Value> {
@@ -578,8 +640,10 @@ impl Machine for Mesh {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Dial => self.dial_more(now),
-                Timer::Deferred(request) => self.on_deferred_due(now, request),
+                Timer::Ask => self.ask_for_more(now),
                 Timer::Settle(peer) => self.on_settle_due(now, peer),
+                Timer::Surplus(link) => self.links.close(now, link, CloseReason::Surplus),
+                Timer::Deferred(request) => self.on_deferred_due(now, request),
             }
             self.drain(now);
         }

@@ -1,8 +1,18 @@
 //! The routing table: who is a peer, and whom to dial.
 
-use rs2p_base::{Endpoint, Link, LinkId, NodeId, RequestId, Time};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use rand::RngExt as _;
+use rs2p_base::{Endpoint, LinkId, NodeId, RequestId, Time};
+
+use crate::address_book::Entry;
 use crate::machine::{Mesh, Opening, Timer};
+
+/// How long a node with too few links and nobody to dial waits before it asks a peer for more:
+/// first, and at the longest.
+pub(crate) const ASK_FIRST: Duration = Duration::from_secs(2);
+const ASK_LAST: Duration = Duration::from_secs(300);
 
 /// An entry of the routing table.
 #[derive(Debug)]
@@ -63,13 +73,11 @@ impl Mesh {
     /// Dials known addresses until there are links enough, or until there is nobody to dial now.
     pub(crate) fn dial_more(&mut self, now: Time) {
         let mut next = None;
-        while self.outgoing_peers() + self.opening.len() < self.config.max_outgoing {
-            let own = self.local().advertised();
-            let is_wanted = |address: &Endpoint, entry: &crate::address_book::Entry| {
-                Some(address) != own
+        while self.lacks_links() {
+            let taken = self.taken();
+            let is_wanted = |address: &Endpoint, entry: &Entry| {
+                !taken.contains(address)
                     && entry.id.is_none_or(|id| id != self.id() && !self.peers.contains_key(&id))
-                    && !self.opening.values().any(|opening| opening.to == *address)
-                    && !self.is_linked_to(address)
             };
             let mut rng = self.rng.clone();
             let picked = self.book.pick(now, &mut rng, is_wanted);
@@ -83,13 +91,38 @@ impl Mesh {
             }
         }
         self.timers.set(Timer::Dial, next);
+        if !self.lacks_links() || self.peers.is_empty() {
+            self.timers.set(Timer::Ask, None);
+        } else if self.timers.get(&Timer::Ask).is_none() {
+            let wait = self.ask_wait.mul_f64(self.rng.random_range(0.75..1.25));
+            self.timers.set(Timer::Ask, Some(now + wait));
+        }
     }
 
-    fn is_linked_to(&self, address: &Endpoint) -> bool {
-        self.links
-            .iter()
-            .filter(|link| link.origin().is_outgoing())
-            .map(Link::remote)
-            .any(|remote| remote == address)
+    /// Asks a peer for nodes to link to. In a small network there are none, so it is asked ever
+    /// more seldom.
+    pub(crate) fn ask_for_more(&mut self, now: Time) {
+        if !self.peers.is_empty() {
+            let chosen = self.rng.random_range(0..self.peers.len());
+            if let Some(link) = self.peers.values().nth(chosen).map(|peer| peer.link) {
+                self.request_peers_of(now, link);
+            }
+        }
+        self.ask_wait = (2 * self.ask_wait).min(ASK_LAST);
+        self.dial_more(now);
+    }
+
+    fn lacks_links(&self) -> bool {
+        self.outgoing_peers() + self.opening.len() < self.config.max_outgoing
+    }
+
+    /// Addresses at which somebody is already, or is about to be.
+    fn taken(&self) -> BTreeSet<&Endpoint> {
+        let opening = self.opening.values().map(|opening| &opening.to);
+        let dialled = self.dialled.values().map(|dialled| &dialled.to);
+        // A second link to py2p may cost both, so what peers say of themselves is believed here.
+        let links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
+        let claimed = links.filter_map(|link| link.peer()?.address.as_ref());
+        opening.chain(dialled).chain(claimed).chain(self.local().advertised()).collect()
     }
 }
