@@ -7,9 +7,10 @@ use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::compression::Compression;
-use crate::frame::{FrameError, RawFrame};
+use crate::error::{FrameError, MessageError};
+use crate::frame::RawFrame;
 use crate::limits::Limits;
-use crate::message::{Message, MessageError};
+use crate::message::Message;
 
 /// Messages on a byte stream: a [`Decoder`] and [`Encoder`] for `tokio_util::codec::Framed`.
 ///

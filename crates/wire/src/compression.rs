@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::frame::FrameError;
+use crate::error::FrameError;
 
 /// A compression method, with the protocol's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

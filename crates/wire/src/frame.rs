@@ -1,12 +1,12 @@
 //! Frames: a length, a digest and a body, maybe compressed (spec sections 1 and 5).
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use thiserror::Error;
 
 use crate::compression::Compression;
 use crate::digest::{DIGEST, digest};
+use crate::error::FrameError;
+use crate::id::MessageId;
 use crate::limits::Limits;
-use crate::message::{Message, MessageId};
 
 /// Bytes of the length header.
 pub(crate) const LENGTH: usize = 4;
@@ -215,64 +215,10 @@ fn is_good(data: &[u8]) -> bool {
     data.split_first_chunk().is_some_and(|(claimed, body)| digest(body) == *claimed)
 }
 
-/// Why a stream of frames cannot go on. The peer is to blame, and its link is of no more use.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum FrameError {
-    /// Told by the header alone, before anything is buffered.
-    #[error("a frame of {length} bytes is announced, over the limit of {limit}")]
-    TooLong {
-        /// Length from the header.
-        length: u32,
-        /// The limit, in bytes.
-        limit: u32,
-    },
-    /// There is no room for a digest.
-    #[error("a frame of {length} bytes is announced; a digest alone takes 32")]
-    TooShort {
-        /// Length from the header.
-        length: u32,
-    },
-    /// Neither as it stands nor expanded does the frame hash to its digest.
-    #[error("no reading of the frame's {length} bytes matches its SHA-256 digest")]
-    Digest {
-        /// Length from the header.
-        length: u32,
-    },
-    /// Expanding was broken off.
-    #[error("a frame expands by {method} to more than the limit of {limit} bytes")]
-    Expanded {
-        /// The method by which it expands.
-        method: Compression,
-        /// The limit, in bytes.
-        limit: u32,
-    },
-    /// A single frame was asked for.
-    #[error("the frame is cut short after {bytes} bytes")]
-    Incomplete {
-        /// Bytes there are.
-        bytes: usize,
-    },
-    /// A single frame was asked for.
-    #[error("{bytes} bytes follow the frame")]
-    Trailing {
-        /// Bytes left over.
-        bytes: usize,
-    },
-}
-
-impl TryFrom<Frame> for Message {
-    type Error = crate::MessageError;
-
-    fn try_from(frame: Frame) -> Result<Self, Self::Error> {
-        Self::parse(frame)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{IdForm, MainFlag, Value};
+    use crate::{IdForm, MainFlag, Message, Value};
 
     fn message() -> Message {
         let payload = [Value::from(0), Value::from("x".repeat(300))];

@@ -38,8 +38,10 @@ pub mod base58;
 mod codec;
 mod compression;
 mod digest;
+mod error;
 mod flags;
 mod frame;
+mod id;
 mod limits;
 mod message;
 mod reader;
@@ -48,10 +50,12 @@ mod value;
 #[cfg(feature = "codec")]
 pub use codec::{CodecError, FrameCodec};
 pub use compression::Compression;
+pub use error::{EncodeError, FrameError, MessageError};
 pub use flags::{MainFlag, RESERVED, SubFlag};
-pub use frame::{Frame, FrameError, RawFrame};
+pub use frame::{Frame, RawFrame};
+pub use id::{IdForm, MessageId};
 pub use limits::Limits;
-pub use message::{EncodeError, IdForm, Message, MessageError, MessageId};
+pub use message::Message;
 /// A MessagePack value. `str` and `bin` stay distinct; compare keys and ids with [`text_bytes`].
 pub use rmpv::Value;
 pub use value::text_bytes;

@@ -1,106 +1,18 @@
 //! Messages: what a frame holds (spec section 1).
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use bytes::Bytes;
 use rmpv::Value;
-use thiserror::Error;
 
 use crate::digest::{DIGEST, digest};
+use crate::error::{EncodeError, MessageError};
 use crate::flags::{MainFlag, SubFlag};
 use crate::frame::{FRAME_HEAD, Frame, LENGTH};
+use crate::id::{IdForm, MessageId};
 use crate::limits::Limits;
 use crate::reader::{Reader, Token};
 use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned_len};
-
-/// SHA-256 of a message's encoded body: the name under which nodes recognise a broadcast.
-///
-/// Ordered as the bytes are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MessageId([u8; DIGEST]);
-
-impl MessageId {
-    /// The 32 bytes of the digest.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; DIGEST] {
-        &self.0
-    }
-}
-
-impl From<[u8; DIGEST]> for MessageId {
-    fn from(digest: [u8; DIGEST]) -> Self {
-        Self(digest)
-    }
-}
-
-/// By words, as every frame received is looked up among those seen: a call that compares bytes
-/// costs more than the rest of the search.
-impl Ord for MessageId {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        let words = |id: &Self| -> [u64; DIGEST / 8] {
-            std::array::from_fn(|word| {
-                let mut bytes = [0; 8];
-                bytes.copy_from_slice(&id.0[8 * word..8 * word + 8]);
-                u64::from_be_bytes(bytes)
-            })
-        };
-        words(self).cmp(&words(other))
-    }
-}
-
-impl PartialOrd for MessageId {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// How a node writes ids: py2p as MessagePack binary, js2p as text (spec section 3).
-///
-/// Each of the two misunderstands ids in the other form, so a node answers each peer in the
-/// peer's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IdForm {
-    /// MessagePack `bin`, as py2p.
-    Bin,
-    /// MessagePack `str`, as js2p.
-    Str,
-}
-
-impl IdForm {
-    /// An id in this form.
-    #[must_use]
-    pub fn value(self, id: &str) -> Value {
-        match self {
-            Self::Bin => Value::Binary(id.as_bytes().to_vec()),
-            Self::Str => Value::from(id),
-        }
-    }
-
-    /// The form of a value that holds an id.
-    #[must_use]
-    pub fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Binary(_) => Some(Self::Bin),
-            Value::String(_) => Some(Self::Str),
-            _ => None,
-        }
-    }
-}
 
 /// A message: `[kind, sender, time, payload...]` in MessagePack, together with its frame.
 ///
@@ -419,95 +331,12 @@ impl Writer {
     }
 }
 
-/// Why a message cannot be written. Nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The frame would be longer than the limit: send less at a time, or raise the limit on
-    /// every node.
-    #[error("the message takes {length} bytes, over the frame limit of {limit}")]
-    TooLong {
-        /// Length of the frame behind its length header.
-        length: usize,
-        /// The limit, in bytes.
-        limit: u32,
-    },
-    /// A value is nested deeper than the limit: flatten it.
-    #[error("a value is nested deeper than the limit of {limit} levels")]
-    TooDeep {
-        /// The limit, in levels.
-        limit: u16,
-    },
-}
+impl TryFrom<Frame> for Message {
+    type Error = MessageError;
 
-/// Why the body of a good frame is not a message: its author's fault, or that of whoever forged
-/// it. `at` is an offset into the body.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum MessageError {
-    /// The body is not an array.
-    #[error("the body does not begin with a MessagePack array")]
-    NotAnArray,
-    /// Kind, sender and time make three elements.
-    #[error("the body has {elements} elements; a message has 3 at least")]
-    TooShort {
-        /// Elements there are.
-        elements: u32,
-    },
-    /// The message type is not a whole number.
-    #[error("the message type at byte {at} is not a whole number from 0 on")]
-    Kind {
-        /// Where it stands.
-        at: usize,
-    },
-    /// The sender is neither text nor binary.
-    #[error("the sender at byte {at} is neither text nor binary")]
-    Sender {
-        /// Where it stands.
-        at: usize,
-    },
-    /// The time is not a whole number of seconds.
-    #[error("the time at byte {at} is not a whole number of seconds from 0 on")]
-    Time {
-        /// Where it stands.
-        at: usize,
-    },
-    /// The body ends within a value.
-    #[error("the body ends at byte {at}, {missing} bytes short")]
-    Truncated {
-        /// Where the value's missing part begins.
-        at: usize,
-        /// How much is missing at least, in bytes.
-        missing: usize,
-    },
-    /// 0xc1 begins no value.
-    #[error("byte {at} is 0xc1, which begins no MessagePack value")]
-    ReservedMarker {
-        /// Where it stands.
-        at: usize,
-    },
-    /// A text that is none.
-    #[error("the text at byte {at} is not UTF-8")]
-    InvalidUtf8 {
-        /// Where the text begins.
-        at: usize,
-    },
-    /// Arrays or maps within arrays or maps, beyond the limit.
-    #[error("byte {at} is nested deeper than the limit of {limit} levels")]
-    TooDeep {
-        /// Where the level too many begins.
-        at: usize,
-        /// The limit, in levels.
-        limit: u16,
-    },
-    /// More values than the limit.
-    #[error("the array or map at byte {at} brings the message over the limit of {limit} values")]
-    TooManyItems {
-        /// Where the array or map begins.
-        at: usize,
-        /// The limit, in values.
-        limit: u32,
-    },
+    fn try_from(frame: Frame) -> Result<Self, Self::Error> {
+        Self::parse(frame)
+    }
 }
 
 impl From<Message> for Bytes {

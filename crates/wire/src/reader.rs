@@ -2,7 +2,7 @@
 
 use rmp::Marker;
 
-use crate::message::MessageError;
+use crate::error::MessageError;
 
 /// A token: a scalar with its content, or the head of an array or map whose elements follow.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,8 +2,9 @@
 
 use rmpv::Value;
 
+use crate::error::{EncodeError, MessageError};
+use crate::id::IdForm;
 use crate::limits::Limits;
-use crate::message::{EncodeError, IdForm, MessageError};
 use crate::reader::{Reader, Token};
 
 /// The bytes of a text or binary value, and nothing of any other.
