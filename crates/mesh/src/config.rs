@@ -16,7 +16,8 @@ pub struct MeshConfig {
     /// Links opened by [`connect`](crate::Mesh::connect) count, but are not limited. With fewer
     /// than 3 a network falls apart easily. Default 4, as the originals.
     pub max_outgoing: usize,
-    /// Peers at the most. A node beyond that is handed a peers list and let go. Default 512.
+    /// Peers at the most, those not counted that this node dials. A node beyond that is handed a
+    /// peers list and let go. Default 512.
     pub max_peers: usize,
     /// Addresses to remember, seeds not counted; the least promising go first. Default 256.
     pub max_addresses: usize,

@@ -7,7 +7,8 @@ use rs2p_wire::{IdForm, MainFlag, MessageId, SubFlag, Value};
 
 use crate::error::{DeliverError, SendError};
 use crate::event::{MeshEvent, Received};
-use crate::machine::{Mesh, Timer, encode, payload};
+use crate::machine::{Mesh, Timer};
+use crate::messages::{encode, payload};
 
 /// A message that waits for a link to its receiver.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What can go wrong for a caller.
 
 use rs2p_base::{CloseReason, DialError, NodeId, QueueFull};
-use rs2p_wire::EncodeError;
+use rs2p_wire::{EncodeError, MessageError};
 use thiserror::Error;
 
 /// Why a message was not sent. Nothing was sent to anyone.
@@ -14,6 +14,10 @@ pub enum SendError {
     /// The message is over a limit.
     #[error(transparent)]
     Message(#[from] EncodeError),
+    /// Not every node could read the message: give each map distinct keys that are no arrays or
+    /// maps themselves.
+    #[error("not every node could read the message: {0}")]
+    Unreadable(MessageError),
     /// A peer has enough to read. Wait, or try later; a peer that stays behind loses its link.
     #[error(transparent)]
     QueueFull(#[from] QueueFull),

@@ -8,7 +8,8 @@ use rs2p_base::{Endpoint, Fanout, Link, LinkId, NodeId, Time};
 use rs2p_wire::{IdForm, MainFlag, Message, SubFlag, Value, text_bytes};
 
 use crate::event::MeshEvent;
-use crate::machine::{Mesh, encode};
+use crate::machine::Mesh;
+use crate::messages::encode;
 
 /// Nodes in a peers list of ours, and read from one of a peer's.
 const MAX_LISTED: usize = 64;

@@ -17,6 +17,7 @@ mod event;
 mod exchange;
 mod handlers;
 mod machine;
+mod messages;
 mod peers;
 mod settle;
 #[cfg(feature = "net")]

@@ -7,17 +7,17 @@ use std::time::Duration;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
 use rs2p_base::{
-    CloseReason, Deadlines, DialId, Endpoint, Fanout, Input, Link, LinkEvent, LinkId, Links,
-    LocalNode, Machine, NodeId, Origin, Output, Protocol, RequestId, Time,
+    CloseReason, Deadlines, DialId, Endpoint, Input, Link, LinkEvent, LinkId, Links, LocalNode,
+    Machine, NodeId, Origin, Output, Protocol, RequestId, Time,
 };
-use rs2p_wire::{IdForm, Limits, MainFlag, Message, MessageError, MessageId, SubFlag, Value};
+use rs2p_wire::{IdForm, MessageId};
 
 use crate::address_book::AddressBook;
 use crate::config::MeshConfig;
 use crate::deferred::Deferred;
-use crate::error::{ConnectError, SendError};
-use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
-use crate::exchange::{SeenRequests, is_js};
+use crate::error::ConnectError;
+use crate::event::{MeshEvent, PeerInfo};
+use crate::exchange::SeenRequests;
 use crate::handlers::Handler;
 use crate::peers::{ASK_FIRST, Peer, Surplus};
 use crate::status::{MeshCounts, MeshStatus, Problems};
@@ -51,10 +51,10 @@ pub struct Mesh {
     /// Whether a handler runs, which may call this node's operations.
     pub(crate) in_handler: bool,
     /// How broadcasts of this node's own write its id.
-    broadcast_form: IdForm,
+    pub(crate) broadcast_form: IdForm,
     started: Option<Time>,
     next_request: u64,
-    next_nonce: u64,
+    pub(crate) next_nonce: u64,
 }
 
 /// What the mesh itself waits for.
@@ -178,104 +178,6 @@ impl Mesh {
         true
     }
 
-    /// Sends a user's message to every node of the network.
-    ///
-    /// Two equal broadcasts are two messages, even within a second, where those of the originals
-    /// melt into one.
-    ///
-    /// # Errors
-    /// There are no peers, the message is over a limit, or some peer has enough to read: see
-    /// [`check_room`](Self::check_room). Nothing was sent then.
-    pub fn broadcast(
-        &mut self,
-        now: Time,
-        packets: impl IntoIterator<Item = Value>,
-    ) -> Result<Receipt, SendError> {
-        let payload = payload(SubFlag::Broadcast, packets);
-        self.broadcast_payload(now, MainFlag::Broadcast, &payload)
-    }
-
-    /// Sends a user's message to all peers, who do not pass it on.
-    ///
-    /// # Errors
-    /// As [`broadcast`](Self::broadcast).
-    pub fn whisper(
-        &mut self,
-        now: Time,
-        packets: impl IntoIterator<Item = Value>,
-    ) -> Result<Receipt, SendError> {
-        let payload = payload(SubFlag::Whisper, packets);
-        self.check_room()?;
-        let mut forms: [Option<Fanout>; 2] = [None, None];
-        let mut receipt: Option<Receipt> = None;
-        let peers: Vec<LinkId> = self.peers.values().map(|peer| peer.link).collect();
-        for link in peers {
-            let form = self.links.get(link).map_or(IdForm::Bin, Link::form);
-            let slot = &mut forms[usize::from(form == IdForm::Str)];
-            let fanout = match slot {
-                Some(fanout) => fanout,
-                None => {
-                    let message = encode(&self.links, now, MainFlag::Whisper, form, &payload)?;
-                    slot.insert(Fanout::new(message))
-                }
-            };
-            let id = fanout.message().id();
-            self.links.send(now, link, fanout);
-            receipt.get_or_insert(Receipt { id, peers: 0 }).peers += 1;
-        }
-        self.counts.sent += 1;
-        self.drain(now);
-        receipt.ok_or(SendError::NoPeers)
-    }
-
-    /// Sends a message of a main flag and payload of one's own to all peers: for a layer above.
-    /// The payload begins with its sub-flag. [`MainFlag::Broadcast`] is passed on by peers.
-    ///
-    /// # Errors
-    /// As [`broadcast`](Self::broadcast).
-    pub fn broadcast_payload(
-        &mut self,
-        now: Time,
-        kind: MainFlag,
-        payload: &[Value],
-    ) -> Result<Receipt, SendError> {
-        self.check_room()?;
-        self.broadcast_unasked(now, kind, payload)
-    }
-
-    /// As [`broadcast_payload`](Self::broadcast_payload), for who has just asked whether there is
-    /// room.
-    pub(crate) fn broadcast_unasked(
-        &mut self,
-        now: Time,
-        kind: MainFlag,
-        payload: &[Value],
-    ) -> Result<Receipt, SendError> {
-        let message = self.encode_broadcast(now, kind, payload)?;
-        let receipt = Receipt { id: message.id(), peers: self.peers.len() };
-        self.flood(now, message, None);
-        self.counts.sent += 1;
-        self.drain(now);
-        Ok(receipt)
-    }
-
-    /// Whether a broadcast or whisper would be sent now.
-    ///
-    /// # Errors
-    /// There are no peers, or some peer has enough to read. One that does not catch up loses its
-    /// link after [`LinkConfig::slow`](rs2p_base::LinkConfig::slow).
-    pub fn check_room(&self) -> Result<(), SendError> {
-        if self.peers.is_empty() {
-            return Err(SendError::NoPeers);
-        }
-        for peer in self.peers.values() {
-            if let Some(link) = self.links.get(peer.link) {
-                link.check_room()?;
-            }
-        }
-        Ok(())
-    }
-
     /// The peers, ordered by id.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> {
         self.peers.keys().filter_map(|id| self.peer(*id))
@@ -323,42 +225,6 @@ impl Mesh {
             counts: self.counts,
             problems: self.problems.list(),
         }
-    }
-
-    /// Sends to all peers but the author and the one it came from.
-    pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<NodeId>) {
-        let mut fanout = Fanout::new(message);
-        for (id, peer) in &self.peers {
-            if Some(*id) != from && *peer.id_text.as_bytes() != *fanout.message().sender() {
-                self.links.send(now, peer.link, &mut fanout);
-            }
-        }
-    }
-
-    /// A broadcast of this node's own, under an id that was not there before.
-    pub(crate) fn encode_broadcast(
-        &mut self,
-        now: Time,
-        kind: MainFlag,
-        payload: &[Value],
-    ) -> Result<Message, SendError> {
-        let mut message = encode(&self.links, now, kind, self.broadcast_form, payload)?;
-        if kind == MainFlag::Broadcast {
-            while !self.seen.insert(now, message.id()) {
-                self.next_nonce += 1;
-                let limits = &self.local().config().limits;
-                message = message.distinct(self.next_nonce, limits)?;
-            }
-        }
-        Ok(message)
-    }
-
-    /// A broadcast has one encoding for all. A binary sender is safe with both old kinds of nodes,
-    /// only that js2p cannot answer it (spec section 14, rule 3).
-    fn choose_form(&mut self) {
-        let mut links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
-        let only_js = !self.peers.is_empty() && links.all(is_js);
-        self.broadcast_form = if only_js { IdForm::Str } else { IdForm::Bin };
     }
 
     fn on_link_event(&mut self, now: Time, event: LinkEvent) {
@@ -498,58 +364,6 @@ impl Mesh {
         self.dial_more(now);
     }
 
-    fn on_message_in(&mut self, now: Time, link: LinkId, message: Message) {
-        let limits = self.local().config().limits;
-        let Some(neighbour) = self.links.get(link).and_then(Link::peer).map(|peer| peer.id) else {
-            return;
-        };
-        let is_broadcast = message.kind() == MainFlag::Broadcast;
-        if is_broadcast && Time::from_secs(message.time()) + Waterfall::WINDOW < now.whole_secs() {
-            self.counts.expired += 1;
-            return;
-        }
-        // Old peers drop the neighbour that hands them what they cannot read.
-        if let Err(error) = check(&message, &limits) {
-            self.counts.malformed += 1;
-            self.problems.note(now, format_args!("{neighbour}: {error}"));
-            return;
-        }
-        if is_broadcast {
-            if !self.seen.insert(now, message.id()) {
-                self.counts.duplicates += 1;
-                return;
-            }
-            self.relay(now, &message, neighbour);
-        }
-        match message.sub_flag() {
-            Some(SubFlag::Peers) => self.on_peers(now, &message),
-            Some(SubFlag::Request) => self.on_request(now, link, neighbour, &message),
-            Some(SubFlag::Response) => self.on_response(now, &message),
-            sub_flag => {
-                let received = Received { message, link, neighbour, limits };
-                self.counts.delivered += 1;
-                if let Some(received) = self.run_handlers(now, received) {
-                    let is_users = matches!(sub_flag, Some(SubFlag::Broadcast | SubFlag::Whisper));
-                    self.tell(if is_users {
-                        MeshEvent::Message(received)
-                    } else {
-                        MeshEvent::Unclaimed(received)
-                    });
-                }
-            }
-        }
-    }
-
-    fn relay(&mut self, now: Time, message: &Message, from: NodeId) {
-        self.counts.relayed += 1;
-        match message.sub_flag() {
-            Some(SubFlag::Response) => self.relay_response(now, message, from),
-            // To whom, if the one it came from is the only peer?
-            _ if self.peers.len() > 1 => self.flood(now, message.clone(), Some(from)),
-            _ => {}
-        }
-    }
-
     pub(crate) fn connect_done(
         &mut self,
         requests: Vec<RequestId>,
@@ -589,31 +403,6 @@ impl Mesh {
             }
         }
     }
-}
-
-/// A message of this node's own.
-pub(crate) fn encode(
-    links: &Links,
-    now: Time,
-    kind: MainFlag,
-    form: IdForm,
-    payload: &[Value],
-) -> Result<Message, SendError> {
-    let local = links.local();
-    let (id, limits) = (local.id_text(), &local.config().limits);
-    Ok(Message::encode(kind, form, id, now.as_secs(), payload, limits)?)
-}
-
-/// Whether everyone can read a message.
-fn check(message: &Message, limits: &Limits) -> Result<(), MessageError> {
-    if message.sender_form() == IdForm::Str && std::str::from_utf8(message.sender()).is_err() {
-        return Err(MessageError::InvalidUtf8 { at: 2 });
-    }
-    message.check(limits)
-}
-
-pub(crate) fn payload(flag: SubFlag, packets: impl IntoIterator<Item = Value>) -> Vec<Value> {
-    std::iter::once(flag.into()).chain(packets).collect()
 }
 
 impl Machine for Mesh {

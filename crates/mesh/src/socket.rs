@@ -15,7 +15,8 @@ use tokio::sync::Mutex;
 use crate::config::MeshConfig;
 use crate::error::{ConnectError, DeliverError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
-use crate::machine::{Mesh, payload};
+use crate::machine::Mesh;
+use crate::messages::payload;
 use crate::status::MeshStatus;
 
 /// A running mesh node. Clones are handles to the same node; it stops when the last one is

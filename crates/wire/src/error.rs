@@ -123,6 +123,18 @@ pub enum MessageError {
         /// Where the text begins.
         at: usize,
     },
+    /// A map has a key twice. Only some nodes can read that, so it is not passed on.
+    #[error("the map key at byte {at} has come before")]
+    RepeatedKey {
+        /// Where the second one begins.
+        at: usize,
+    },
+    /// A map has an array or a map for a key. Only some nodes can read that.
+    #[error("the map key at byte {at} is an array or a map")]
+    KeyType {
+        /// Where it begins.
+        at: usize,
+    },
     /// Arrays or maps within arrays or maps, beyond the limit.
     #[error("byte {at} is nested deeper than the limit of {limit} levels")]
     TooDeep {

@@ -190,13 +190,15 @@ impl Message {
         ValueReader::new(self.body(), at as usize, limits).values(length, 1)
     }
 
-    /// Checks the payload as [`payload`](Self::payload) does, without building it.
+    /// Checks the payload as [`payload`](Self::payload) does, without building it, and that every
+    /// node can read its maps.
     ///
-    /// Both references drop the neighbour that hands them a broken payload, so a relay checks
-    /// before it passes one on.
+    /// Both references drop the neighbour that hands them a payload they cannot read, so a relay
+    /// checks before it passes one on.
     ///
     /// # Errors
-    /// As [`payload`](Self::payload).
+    /// As [`payload`](Self::payload); also a map that has a key twice, or an array or a map for a
+    /// key.
     pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
         let Span { at, length } = self.head.payload;
         ValueReader::new(self.body(), at as usize, limits).skim(length, 1)

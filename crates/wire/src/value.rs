@@ -63,21 +63,42 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// Checks `count` values at `depth` without building them.
+    /// Checks `count` values at `depth` without building them, and that maps are such as every
+    /// node can read.
     pub(crate) fn skim(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {
         self.enter(count, depth)?;
-        for _ in 0..count {
-            let at = self.reader.at();
-            match self.reader.token()? {
-                Token::Str(bytes) => {
-                    utf8(bytes, at)?;
-                }
-                Token::Array(length) => self.skim(length, depth + 1)?,
-                Token::Map(length) => self.skim(length.saturating_mul(2), depth + 1)?,
-                _ => {}
+        (0..count).try_for_each(|_| self.skim_one(depth).map(drop))
+    }
+
+    fn skim_one(&mut self, depth: u16) -> Result<Token<'a>, MessageError> {
+        let at = self.reader.at();
+        let token = self.reader.token()?;
+        match token {
+            Token::Str(bytes) => {
+                utf8(bytes, at)?;
             }
+            Token::Array(length) => self.skim(length, depth + 1)?,
+            Token::Map(length) => self.skim_map(length, depth + 1)?,
+            _ => {}
         }
-        Ok(())
+        Ok(token)
+    }
+
+    /// py2p refuses a map that has a key twice, or an array or a map for a key.
+    fn skim_map(&mut self, length: u32, depth: u16) -> Result<(), MessageError> {
+        self.enter(length.saturating_mul(2), depth)?;
+        let mut keys = Vec::with_capacity(length as usize);
+        for _ in 0..length {
+            let at = self.reader.at();
+            let key = Key::of(self.skim_one(depth)?).ok_or(MessageError::KeyType { at })?;
+            keys.push((key, at));
+            self.skim_one(depth)?;
+        }
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(MessageError::RepeatedKey { at: pair[1].1 }),
+            None => Ok(()),
+        }
     }
 
     /// Accounts for an array or map before any memory is set aside for it: each value takes a
@@ -96,6 +117,37 @@ impl<'a> ValueReader<'a> {
             .checked_sub(count)
             .ok_or(MessageError::TooManyItems { at, limit: self.limits.items })?;
         Ok(())
+    }
+}
+
+/// A map's key, by what it is equal to: in Python, 1, 1.0 and true are one key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Nil,
+    Whole(i128),
+    Fraction(u64),
+    Str(&'a [u8]),
+    Bin(&'a [u8]),
+    Ext(i8, &'a [u8]),
+}
+
+impl<'a> Key<'a> {
+    fn of(token: Token<'a>) -> Option<Self> {
+        let float = match token {
+            Token::Nil => return Some(Self::Nil),
+            Token::Bool(boolean) => return Some(Self::Whole(boolean.into())),
+            Token::Unsigned(number) => return Some(Self::Whole(number.into())),
+            Token::Signed(number) => return Some(Self::Whole(number.into())),
+            Token::Str(bytes) => return Some(Self::Str(bytes)),
+            Token::Bin(bytes) => return Some(Self::Bin(bytes)),
+            Token::Ext(kind, bytes) => return Some(Self::Ext(kind, bytes)),
+            Token::Float32(number) => f64::from(number),
+            Token::Float64(number) => number,
+            Token::Array(_) | Token::Map(_) => return None,
+        };
+        // Beyond 64 bits a float equals no other number that a message can hold.
+        let is_whole = float.fract() == 0.0 && float.abs() < 2f64.powi(65);
+        Some(if is_whole { Self::Whole(float as i128) } else { Self::Fraction(float.to_bits()) })
     }
 }
 
@@ -243,6 +295,29 @@ mod tests {
         let claim = [0xdd, 0xff, 0xff, 0xff, 0xff];
         let read = ValueReader::new(&claim, 0, &Limits::default()).values(1, 1);
         assert_eq!(read, Err(MessageError::Truncated { at: 5, missing: 0xffff_ffff }));
+    }
+
+    #[test]
+    fn maps_that_not_every_node_can_read_are_found() {
+        let skim = |map: Vec<(Value, Value)>| {
+            let mut body = Vec::new();
+            rmpv::encode::write_value(&mut body, &Value::Map(map)).unwrap();
+            ValueReader::new(&body, 0, &Limits::default()).skim(1, 1)
+        };
+        let pair = |key: Value| (key, Value::Nil);
+        let twice = |one: Value, other: Value| skim(vec![pair(one), pair("k".into()), pair(other)]);
+        assert_eq!(twice("a".into(), Value::Binary(b"a".to_vec())), Ok(()));
+        assert_eq!(twice(1.into(), 1.5.into()), Ok(()));
+        assert_eq!(twice("k".into(), 1.into()), Err(MessageError::RepeatedKey { at: 4 }));
+        assert_eq!(twice(1.into(), 1.0.into()), Err(MessageError::RepeatedKey { at: 6 }));
+        assert_eq!(twice(0.into(), false.into()), Err(MessageError::RepeatedKey { at: 6 }));
+        assert_eq!(twice(Value::Nil, Value::Nil), Err(MessageError::RepeatedKey { at: 6 }));
+        let array = Value::Array(Vec::new());
+        assert_eq!(skim(vec![pair(array)]), Err(MessageError::KeyType { at: 1 }));
+        assert_eq!(
+            skim(vec![(1.into(), Value::Map(vec![pair(2.into()), pair(2.into())]))]),
+            Err(MessageError::RepeatedKey { at: 5 })
+        );
     }
 
     #[test]

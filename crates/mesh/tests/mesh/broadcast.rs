@@ -7,7 +7,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 use rs2p_base::Handshake;
 use rs2p_mesh::{MeshCounts, MeshEvent, SendError};
-use rs2p_wire::{EncodeError, Frame, IdForm, Limits, MainFlag, Message, SubFlag, Value};
+use rs2p_wire::{
+    EncodeError, Frame, IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value,
+};
 
 use crate::harness::{Net, START, Who, address, at, id};
 use crate::{passive, with_old_peers};
@@ -258,7 +260,9 @@ fn a_payload_that_cannot_be_read_goes_nowhere_and_costs_no_link() {
     let str_sender = [&[0xd9, 66][..], id(99).to_string().as_bytes()].concat();
     let bad_sender = [&[0xd9, 66][..], &[0xff; 66]].concat();
     let deep = [vec![0x91; 100], vec![0xc0]].concat();
-    let broken: [(&str, &[u8], &[u8]); 9] = [
+    let broken: [(&str, &[u8], &[u8]); 11] = [
+        ("a map with a key twice", &sender, &[0x82, 1, 1, 1, 2]),
+        ("a map with an array for a key", &sender, &[0x81, 0x90, 1]),
         ("cut short", &sender, &[0xd9, 9, b'x']),
         ("a marker that is none", &sender, &[0xc1]),
         ("invalid UTF-8", &sender, &[0xa2, 0xff, 0xff]),
@@ -343,6 +347,9 @@ fn without_peers_or_over_a_limit_nothing_is_sent_and_the_reason_is_told() {
     let deep = (0..100).fold(Value::Nil, |inner, _| Value::Array(vec![inner]));
     let refused = net.call(1, |mesh, now| mesh.broadcast(now, [deep]));
     assert!(matches!(refused, Err(SendError::Message(EncodeError::TooDeep { .. }))));
+    let twice = Value::Map(vec![(1.into(), 1.into()), (1.into(), 2.into())]);
+    let refused = net.call(1, |mesh, now| mesh.broadcast(now, [twice]));
+    assert!(matches!(refused, Err(SendError::Unreadable(MessageError::RepeatedKey { .. }))));
     net.run_for(1_000);
     assert_eq!((net.texts(2).len(), counts(&net, 1).sent), (0, 0));
 }

