@@ -219,7 +219,14 @@ impl Link {
         // One that is too large takes the place of the one before all the same: repeating an older
         // frame could undo what the last one did.
         self.last_sent = is_kept.then(|| fanout.message().clone());
-        let frame = fanout.frame(self.compression);
+        // js2p takes a plain frame for a zlib stream when its digest happens to begin like one, and
+        // unpacks it without checking: it drops the link then, or hangs.
+        let is_js = self.form() == IdForm::Str && !self.gathers();
+        let frame = if is_js {
+            fanout.compressed_frame(self.compression)
+        } else {
+            fanout.frame(self.compression)
+        };
         self.queue(now, frame.weight());
         frame
     }

@@ -23,6 +23,8 @@ enum Inner {
 struct Packed {
     message: Message,
     method: Compression,
+    /// Even where it lengthens the frame.
+    always: bool,
     bytes: OnceLock<Bytes>,
 }
 
@@ -39,7 +41,8 @@ impl OutFrame {
     /// The bytes to write, length header included.
     ///
     /// The first call for a compressed frame compresses, on the caller's time; frames that share
-    /// the work get the same bytes. A frame that compression would lengthen stays plain.
+    /// the work get the same bytes. A frame that compression would lengthen stays plain, unless it
+    /// was asked for by [`Fanout::compressed_frame`].
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         let plain = self.message().frame().plain();
@@ -47,7 +50,7 @@ impl OutFrame {
             Inner::Plain(_) => plain,
             Inner::Packed(packed) => packed.bytes.get_or_init(|| {
                 let bytes = packed.message.frame().compressed(packed.method);
-                if bytes.len() < plain.len() { bytes } else { plain.clone() }
+                if packed.always || bytes.len() < plain.len() { bytes } else { plain.clone() }
             }),
         }
     }
@@ -92,11 +95,25 @@ impl Fanout {
         let Some(method) = method.filter(|_| self.message.body().len() >= COMPRESS_FROM) else {
             return self.message.clone().into();
         };
-        if let Some(packed) = self.packed.iter().find(|packed| packed.method == method) {
+        self.packed(method, false)
+    }
+
+    /// Its frame for links that use `method` and whose peers cannot be sure to know a plain frame
+    /// from a compressed one.
+    pub fn compressed_frame(&mut self, method: Option<Compression>) -> OutFrame {
+        match method {
+            Some(method) => self.packed(method, true),
+            None => self.message.clone().into(),
+        }
+    }
+
+    fn packed(&mut self, method: Compression, always: bool) -> OutFrame {
+        let is_it = |packed: &&Arc<Packed>| packed.method == method && packed.always == always;
+        if let Some(packed) = self.packed.iter().find(is_it) {
             return OutFrame(Inner::Packed(packed.clone()));
         }
         let message = self.message.clone();
-        let packed = Arc::new(Packed { message, method, bytes: OnceLock::new() });
+        let packed = Arc::new(Packed { message, method, always, bytes: OnceLock::new() });
         self.packed.push(packed.clone());
         OutFrame(Inner::Packed(packed))
     }
@@ -124,6 +141,15 @@ mod tests {
         assert!(zlib.bytes().len() < 500);
         assert_ne!(fanout.frame(Some(Compression::Gzip)).bytes(), zlib.bytes());
         assert_eq!(fanout.frame(None).bytes(), fanout.message().frame().plain());
+    }
+
+    #[test]
+    fn a_frame_is_compressed_whatever_its_length_where_the_peer_needs_it() {
+        let mut fanout = Fanout::new(message("short".into()));
+        let plain = fanout.message().frame().plain().clone();
+        assert_eq!(fanout.frame(Some(Compression::Zlib)).bytes(), &plain);
+        assert_ne!(fanout.compressed_frame(Some(Compression::Zlib)).bytes(), &plain);
+        assert_eq!(fanout.compressed_frame(None).bytes(), &plain);
     }
 
     #[test]
