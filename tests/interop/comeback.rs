@@ -10,8 +10,7 @@ async fn a_peer_that_returns_is_found_again(kind: Kind, dialling: Dialling) {
     let (mut ours, peer) = Node::with_peer(kind, dialling).await;
     let (former, port) = (peer.node_id(), peer.port.to_string());
     peer.kill().await;
-    ours.until_peers("peer lost", |peers| peers.is_empty()).await;
-    assert_eq!(ours.times_lost(former), 1);
+    ours.loses(former).await;
 
     let mut peer = Peer::start_with(kind, &["--port", &port]).await;
     assert_ne!(peer.node_id(), former);
@@ -49,7 +48,7 @@ fn we_find_a_peer_that_hung_up_on_us() {
             for dialling in Dialling::BOTH {
                 let (mut ours, mut peer) = Node::with_peer(kind, dialling).await;
                 peer.command(json!({"cmd": "disconnect", "id": ours.id().to_string()})).await;
-                ours.until_peers("peer lost", |peers| peers.is_empty()).await;
+                ours.loses(peer.node_id()).await;
                 ours.has_peer(peer.node_id()).await;
                 peer.has_peers(&[ours.id()]).await;
                 peer.finish().await;

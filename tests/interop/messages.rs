@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::node::{Dialling, Node};
 use crate::peer::Kind;
 use crate::run;
-use crate::values::{alike, samples};
+use crate::values::{alike, mebibyte, samples};
 
 const BROADCAST: u64 = 0;
 const WHISPER: u64 = 2;
@@ -90,4 +90,18 @@ fn every_kind_of_packet_goes_to_js2p_and_back() {
 #[ignore = "cargo xtask interop runs it"]
 fn every_kind_of_packet_goes_to_a_js2p_node_that_dialled_and_back() {
     run(every_sample_goes_every_way_once(Kind::Js, Dialling::Them));
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn a_mebibyte_goes_to_js2p_and_back() {
+    run(async {
+        let (mut ours, mut peer) = Node::with_peer(Kind::Js, Dialling::Us).await;
+        ours.send(&mebibyte()).await;
+        peer.hears(mebibyte()).await;
+        peer.reply(mebibyte()).await;
+        ours.hears(mebibyte()).await;
+        assert_eq!((ours.heard().len(), peer.heard().count()), (1, 1));
+        peer.finish().await;
+    });
 }

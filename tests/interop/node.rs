@@ -124,6 +124,14 @@ impl Node {
             .await;
     }
 
+    /// Waits until a link to this node has been lost.
+    pub(crate) async fn loses(&mut self, id: NodeId) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.times_lost(id) == 0 {
+            self.next_event(deadline, &format!("loss of {id}")).await;
+        }
+    }
+
     /// Waits until the peers are as they should be.
     pub(crate) async fn until_peers(
         &mut self,

@@ -88,22 +88,27 @@ pub(crate) fn samples(kind: Kind) -> Vec<Json> {
         json!([null, true, false]),
         nested,
         json!([]),
-        json!([{"bin": hex::encode(noise(1 << 20))}]),
     ];
     match kind {
         Kind::Py => {
             let map = json!({"map": [[1, "one"], ["two", 2]]});
             samples.push(json!([i64::MIN, i64::MAX, u64::MAX, 1.0, map]));
+            samples.push(mebibyte());
             samples.push(json!(["text ".repeat((1 << 20) / 5)]));
         }
-        // js2p reads and writes what is beyond 32 bits as a float.
+        // js2p reads and writes what is beyond 32 bits as a float. A mebibyte takes it seconds.
         Kind::Js => samples.push(json!([9_007_199_254_740_992.0, -1_099_511_627_776.0])),
     }
     samples
 }
 
+/// 1 MiB that no method compresses.
+pub(crate) fn mebibyte() -> Json {
+    json!([{"bin": hex::encode(noise(1 << 20))}])
+}
+
 /// Bytes that no method compresses.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
+fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state << 13;
