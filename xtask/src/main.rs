@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod fuzz;
+mod interop;
 mod man;
 mod step;
 mod test;
@@ -38,6 +39,7 @@ enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
     Fuzz(fuzz::Args),
+    Interop(interop::Args),
     Man(man::Args),
     Test(test::Args),
     Tidy(tidy::Args),
@@ -61,6 +63,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Bench(args) => bench::run(&args, &workspace),
         Command::Ci(args) => ci::run(&args, &workspace),
         Command::Fuzz(args) => fuzz::run(&args, &workspace),
+        Command::Interop(args) => interop::run(&args, &workspace),
         Command::Man(args) => man::run(&args, &workspace),
         Command::Test(args) => test::run(&args, &workspace),
         Command::Tidy(args) => tidy::run(&args, &workspace),
