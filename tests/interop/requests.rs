@@ -45,8 +45,9 @@ fn a_reply_finds_a_distant_py2p_author() {
     run(async {
         let (middle, author) = tokio::join!(Peer::start(Kind::Py), Peer::start(Kind::Py));
         let (mut middle, mut author) = (middle, author);
-        let mut reader = Node::start_with(|builder| builder.mesh_config(stay_put())).await;
-        // It is given no list with us, and gives us none with it, when it comes last.
+        let mut reader =
+            Node::start_with(|builder| builder.listen(None).mesh_config(stay_put())).await;
+        // It cannot be dialled, so that the author does not do so before it is asked.
         reader.link(&mut middle, Dialling::Us).await;
         middle.connect(&author.address()).await;
         author.knows(middle.node_id()).await;
