@@ -50,7 +50,7 @@ pub(crate) fn print(runtime: &Runtime) {
     let ends: usize = nodes.iter().map(|node| node.peers().unwrap().len()).sum();
     println!("{:>12} per link, at each of its {ends} ends", linked.bytes_current / ends as i64);
     let before = cpu_ticks();
-    runtime.block_on(tokio::time::sleep(IDLE));
+    runtime.block_on(async { tokio::time::sleep(IDLE).await });
     let spent = (cpu_ticks() - before) * 10;
     println!("{spent:>12} ms of processor time of {NODES} idle nodes in {} s", IDLE.as_secs());
     let _context = runtime.enter();
