@@ -20,6 +20,7 @@ mod node_id;
 mod out_frame;
 mod protocol;
 mod time;
+mod window;
 
 pub use deadlines::Deadlines;
 pub use endpoint::{Endpoint, EndpointError};

@@ -12,6 +12,7 @@ use crate::local_node::LocalNode;
 use crate::machine::{CloseReason, LinkId, Origin};
 use crate::out_frame::{Fanout, OutFrame};
 use crate::time::Time;
+use crate::window::Window;
 
 /// A link to one peer, as a machine of its own; a layer above owns one for each of its links.
 ///
@@ -46,6 +47,8 @@ pub struct Link {
     pinged: Option<Time>,
     /// Since when the send queue has been full.
     full_since: Option<Time>,
+    /// For a py2p peer: what it cannot be sent yet.
+    window: Option<Box<Window>>,
     /// What to repeat when an old peer asks for it.
     last_sent: Option<Message>,
     queued: usize,
@@ -115,6 +118,7 @@ impl Link {
             early: Vec::new(),
             pinged: None,
             full_since: None,
+            window: None,
             last_sent: None,
             queued: 0,
             output: VecDeque::new(),
@@ -213,7 +217,9 @@ impl Link {
     }
 
     /// The frame in which `fanout`'s message goes onto this link; it counts as queued from now on.
-    pub fn frame(&mut self, now: Time, fanout: &mut Fanout) -> OutFrame {
+    /// `None` when the peer has enough to read at the moment: the frame then comes as
+    /// [`LinkOutput::Send`] in its turn.
+    pub fn frame(&mut self, now: Time, fanout: &mut Fanout) -> Option<OutFrame> {
         let is_kept =
             self.repeats() && fanout.message().frame().plain().len() <= Self::MAX_REPEATED;
         // One that is too large takes the place of the one before all the same: repeating an older
@@ -228,6 +234,9 @@ impl Link {
             fanout.frame(self.compression)
         };
         self.queue(now, frame.weight());
+        let Some(window) = &mut self.window else { return Some(frame) };
+        let frame = window.admit(now, frame);
+        self.ask_what_is_read(now);
         frame
     }
 
@@ -284,6 +293,9 @@ impl Link {
             return None;
         }
         if self.peer.is_some() {
+            if message.sub_flag() == Some(SubFlag::Peers) {
+                self.on_read(now);
+            }
             return Some(message);
         }
         self.early.push(message);
@@ -315,13 +327,20 @@ impl Link {
         if self.closing {
             None
         } else if self.peer.is_some() {
-            let deadlines = [self.full_deadline(), self.idle_deadline(), self.ping_deadline()];
+            let window = self.window.as_ref().and_then(|window| window.poll_timeout());
+            let deadlines =
+                [window, self.full_deadline(), self.idle_deadline(), self.ping_deadline()];
             deadlines.into_iter().flatten().min()
         } else {
             let handshake = self.opened + config.handshake;
             let form_wait = (!self.greeted).then(|| self.opened + config.form_wait);
             Some(form_wait.map_or(handshake, |form_wait| form_wait.min(handshake)))
         }
+    }
+
+    /// Whether there is something to do or to tell.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.output.is_empty()
     }
 
     /// The next thing to do or to tell.
@@ -339,6 +358,23 @@ impl Link {
         self.pinged = None;
     }
 
+    /// A py2p peer has read what it was sent: sends what has waited for that.
+    fn on_read(&mut self, now: Time) {
+        let Some(window) = &mut self.window else { return };
+        let released = window.on_read(now);
+        self.output.extend(released.into_iter().map(LinkOutput::Send));
+        self.ask_what_is_read(now);
+    }
+
+    fn ask_what_is_read(&mut self, now: Time) {
+        let Some(window) = self.window.as_mut().filter(|window| window.wants_to_ask()) else {
+            return;
+        };
+        window.on_asked(now);
+        let payload = [SubFlag::Request.into(), self.form().value("*")];
+        self.tell(now, MainFlag::Whisper, self.form(), &payload);
+    }
+
     /// Acts on the first deadline, which has passed: greets, pings, or closes.
     fn on_deadline(&mut self, now: Time) {
         let config = self.local.config();
@@ -350,6 +386,8 @@ impl Link {
             } else {
                 self.greet(now, self.local.usual_form());
             }
+        } else if is_past(self.window.as_ref().and_then(|window| window.poll_timeout())) {
+            self.on_read(now);
         } else if is_past(self.full_deadline()) {
             let (queued, limit) = (self.queued, config.send_queue);
             self.end(CloseReason::SlowReader { queued, limit });
@@ -410,6 +448,8 @@ impl Link {
         self.is_rs2p = handshake.can(Capability::RS2P);
         let first = self.peer.replace(Arc::new(handshake)).is_none();
         if first {
+            let is_py = self.form() == IdForm::Bin && !self.is_rs2p;
+            self.window = is_py.then(Box::default);
             self.output.push_back(LinkOutput::Established);
             self.output.extend(self.early.drain(..).map(LinkOutput::Message));
             self.early = Vec::new();
@@ -457,9 +497,14 @@ impl Link {
 
     /// A sign of life, or the wish for one, between rs2p nodes.
     fn send_sign(&mut self, now: Time, kind: MainFlag) {
+        self.tell(now, kind, IdForm::Bin, &[]);
+    }
+
+    /// Sends a message about the link itself, whatever waits.
+    fn tell(&mut self, now: Time, kind: MainFlag, form: IdForm, payload: &[Value]) {
         let local = &self.local;
         let (id, limits) = (local.id_text(), &local.config().limits);
-        match Message::encode(kind, IdForm::Bin, id, now.as_secs(), &[], limits) {
+        match Message::encode(kind, form, id, now.as_secs(), payload, limits) {
             Ok(message) => self.send(now, message.into()),
             Err(error) => self.end(CloseReason::Limits(error)),
         }
@@ -476,6 +521,8 @@ impl Link {
         if !self.closing {
             self.closing = true;
             self.early = Vec::new();
+            let held = self.window.take().map(|mut window| window.empty()).unwrap_or_default();
+            self.output.extend(held.into_iter().map(LinkOutput::Send));
             self.output.push_back(LinkOutput::Close(reason));
         }
     }

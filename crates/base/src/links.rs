@@ -156,8 +156,12 @@ impl Links {
     pub fn send(&mut self, now: Time, link: LinkId, fanout: &mut Fanout) {
         let Some(via) = Self::live(&mut self.links, link) else { return };
         let had_room = via.check_room().is_ok();
-        let frame = via.frame(now, fanout);
-        self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
+        match via.frame(now, fanout) {
+            Some(frame) => {
+                self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
+            }
+            None => return self.drain(link),
+        }
         if had_room && via.check_room().is_err() {
             self.deadlines.set(link, via.poll_timeout());
         }
@@ -200,7 +204,7 @@ impl Links {
         // Hearing from a peer only puts its deadlines off: they are looked at again when due.
         let from = self.links.get_mut(&link)?;
         let message = from.handle_message(now, message);
-        if message.is_none() {
+        if message.is_none() || from.has_output() {
             self.drain(link);
         }
         message

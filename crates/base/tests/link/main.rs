@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod anything;
+mod bursts;
 mod greet_again;
 #[path = "../harness/mod.rs"]
 mod harness;

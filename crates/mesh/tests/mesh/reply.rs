@@ -294,14 +294,15 @@ fn answers_to_what_was_not_asked_and_answers_that_make_no_sense_are_passed_over(
 fn a_flood_of_requests_is_answered_one_by_one_and_fills_nothing() {
     let mut net = with_old_peers([(2, IdForm::Bin), (3, IdForm::Bin)]);
     let wanted = IdForm::Bin.value(&id(3).to_string());
-    for number in 0..1_000 {
+    for number in 0..300 {
         let asked_as = format!("{number} {}", "x".repeat(number)).into();
         let payload = [SubFlag::Request.into(), asked_as, wanted.clone()];
         let message = net.old(2).message(net.now, MainFlag::Whisper, &payload);
         net.say(2, &message);
     }
-    net.run_for(100);
-    assert_eq!(net.old(2).heard_of(SubFlag::Response).len(), 1_000);
+    // A piece at a time, as py2p can read it.
+    net.run_for(60_000);
+    assert_eq!(net.old(2).heard_of(SubFlag::Response).len(), 300);
     assert_eq!(net.old(3).heard_of(SubFlag::Response).len(), 0);
     assert_eq!(net.peer_numbers(1), [2, 3]);
 }

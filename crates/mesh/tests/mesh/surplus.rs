@@ -138,6 +138,7 @@ fn a_link_to_py2p_that_was_kept_and_turns_out_to_be_deaf_is_given_up() {
         let mut net = Net::new();
         net.add(1, passive());
         net.add_old(2, IdForm::Bin);
+        net.old_mut(2).answers = false;
         net.dial_by_old(2, 1);
         net.run(at(1_000));
         net.dial_by_old(2, 1);

@@ -475,7 +475,12 @@ impl Net {
                 ),
                 Who::Old(old) => {
                     let now = self.now;
-                    self.old_mut(old).heard.push((now, link, message.unwrap()));
+                    let message = message.unwrap();
+                    let answer = self.old(old).answer(now, &message);
+                    self.old_mut(old).heard.push((now, link, message));
+                    if let Some(answer) = answer {
+                        self.say_on(link, answer.frame().plain().clone());
+                    }
                 }
             }
         }

@@ -13,6 +13,8 @@ pub(crate) struct OldPeer {
     pub(crate) address: Option<Endpoint>,
     pub(crate) methods: Vec<u64>,
     pub(crate) subnet: String,
+    /// Whether it answers who asks for its peers list; with an empty one.
+    pub(crate) answers: bool,
     /// Whether it sends a handshake on each link as soon as it is open.
     pub(crate) greets: bool,
     /// What came, on which link.
@@ -32,6 +34,7 @@ impl OldPeer {
             address: Some(address(number)),
             methods: Vec::new(),
             subnet: "mesh".into(),
+            answers: true,
             greets: true,
             heard: Vec::new(),
             opened: Vec::new(),
@@ -63,6 +66,13 @@ impl OldPeer {
         let sender = self.id.to_string();
         Message::encode(kind, self.form, &sender, now.as_secs(), payload, &Limits::default())
             .unwrap()
+    }
+
+    /// What it says to a message by itself.
+    pub(super) fn answer(&self, now: Time, message: &Message) -> Option<Message> {
+        let star = [SubFlag::Request.into(), self.form.value("*")];
+        let asks = message.payload(&Limits::default()).is_ok_and(|payload| payload == star);
+        (self.answers && asks).then(|| self.list(now, Vec::new()))
     }
 
     /// A user's broadcast.
