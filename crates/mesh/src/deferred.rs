@@ -86,6 +86,13 @@ impl Mesh {
         Ok(request)
     }
 
+    /// Whether a message to that node would not be refused because it has enough to read.
+    #[must_use]
+    pub fn has_room_for(&self, to: NodeId) -> bool {
+        let link = self.peers.get(&to).and_then(|peer| self.links.get(peer.link));
+        link.is_none_or(|link| link.check_room().is_ok())
+    }
+
     fn whisper_to(
         &mut self,
         now: Time,

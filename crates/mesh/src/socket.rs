@@ -292,18 +292,32 @@ impl MeshSocket {
         self.send_to(author, packets).await
     }
 
-    /// Whispers to one node, connecting to it first when there is no link. Waits and cancels as
-    /// [`reply`](Self::reply).
+    /// Whispers to one node, connecting to it first when there is no link, and waiting while it has
+    /// enough to read. Waits and cancels as [`reply`](Self::reply).
     ///
     /// # Errors
     /// The node is not found in time; there are no peers to ask; too many messages wait already;
-    /// the message is over a limit; or the node has enough to read.
+    /// or the message is over a limit.
     pub async fn send_to(
         &self,
         to: NodeId,
         packets: impl IntoIterator<Item = Value>,
     ) -> Result<MessageId, MeshError> {
-        let request = self.node.request(|mesh, now| mesh.send_to(now, to, packets))??;
+        let mut packets = Some(packets);
+        let request = loop {
+            let room = |mesh: &mut Mesh, _| mesh.has_room_for(to).then_some(());
+            self.node.retry_when_flushed(room).await?;
+            // Somebody else may have taken the room by now.
+            let begun = self.node.request(|mesh, now| {
+                let packets = packets.take_if(|_| mesh.has_room_for(to)).ok_or(None)?;
+                mesh.send_to(now, to, packets).map_err(Some)
+            })?;
+            match begun {
+                Ok(request) => break request,
+                Err(Some(error)) => return Err(error.into()),
+                Err(None) => {}
+            }
+        };
         match request.await? {
             MeshEvent::Delivered { result, .. } => Ok(result?),
             _ => Err(MeshError::Stopped(Stopped)),
