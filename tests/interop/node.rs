@@ -2,7 +2,7 @@
 
 use rs2p::base::net::{EventStream, StreamConfig};
 use rs2p::base::{Endpoint, NodeId};
-use rs2p::mesh::{MeshBuilder, MeshError, MeshEvent, MeshSocket, PeerInfo, Received, SendError};
+use rs2p::mesh::{MeshBuilder, MeshEvent, MeshSocket, PeerInfo, Received};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -101,21 +101,8 @@ impl Node {
         self.socket.whisper(values(packets)).await.expect("it is sent");
     }
 
-    /// Answers the author of a message, once there is room for the answer.
     pub(crate) async fn reply(&self, to: &Received, packets: &Json) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.socket.reply(to, values(packets)).await {
-                Err(MeshError::Send(SendError::QueueFull(_))) if Instant::now() < deadline => {
-                    // What was heard at the other end may not yet count as sent at this one.
-                    tokio::task::yield_now().await;
-                }
-                result => {
-                    result.expect("it is sent");
-                    return;
-                }
-            }
-        }
+        self.socket.reply(to, values(packets)).await.expect("it is sent");
     }
 
     /// Waits until this node is a peer.
