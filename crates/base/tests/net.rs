@@ -173,17 +173,19 @@ async fn a_cancelled_dial_is_heard_of_no_more() {
 /// A peer driven by hand: accepted by `node`, with a good handshake sent.
 async fn stranger(node: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(node.address).await.unwrap();
-    let mut peer = talk(9);
-    let handshake = {
-        use rs2p_base::{DialId, Input, Machine as _, Origin, Output, Time};
-        let origin = Origin::Dialled(DialId(0));
-        let remote = node.address.into();
-        peer.handle_input(Time::from_secs(1), Input::Opened { link: LinkId(0), origin, remote });
-        let Some(Output::Send { frame, .. }) = peer.poll_output() else { panic!() };
-        frame.bytes().clone()
-    };
-    stream.write_all(&handshake).await.unwrap();
+    stream.write_all(&greeting()).await.unwrap();
     stream
+}
+
+/// A stranger's handshake.
+fn greeting() -> bytes::Bytes {
+    use rs2p_base::{DialId, Input, Machine as _, Origin, Output, Time};
+    let mut peer = talk(9);
+    let origin = Origin::Dialled(DialId(0));
+    let remote = LOOPBACK.into();
+    peer.handle_input(Time::from_secs(1), Input::Opened { link: LinkId(0), origin, remote });
+    let Some(Output::Send { frame, .. }) = peer.poll_output() else { panic!() };
+    frame.bytes().clone()
 }
 
 #[tokio::test]
@@ -202,6 +204,34 @@ async fn a_peer_that_does_not_read_loses_its_link_and_not_our_memory() {
     }
     let CloseReason::SlowReader { queued, limit: 100_000 } = a.gone().await else { panic!() };
     assert!(queued > 100_000 && queued < 200_000);
+}
+
+#[tokio::test]
+async fn who_waits_for_room_on_a_link_learns_when_the_link_is_gone() {
+    let slow = Duration::from_millis(100);
+    let config = LinkConfig { slow, compression: Vec::new(), ..LinkConfig::default() };
+    let talk = Talk::new("net", 1, config);
+    // Unlike a socket, its pipe swallows little that nobody reads.
+    let memory = Memory::new();
+    let mut a = Running::start(memory.clone(), talk, NetConfig::default()).await;
+    let mut deaf = memory.dial(&a.address.into()).await.unwrap();
+    deaf.writer.write_all(&greeting()).await.unwrap();
+    let Heard::Connected { link, .. } = a.next().await else { panic!() };
+    let text = "x".repeat(100_000);
+    while a.node.call(|talk, now| talk.say(now, link, &text)).unwrap().is_ok() {}
+    // Nothing leaves that would tell of room, since this is the only link.
+    let is_gone = |talk: &mut Talk, _| talk.links().is_empty().then_some(());
+    timeout(SOON, a.node.retry_when_flushed(is_gone)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_keeps_its_end_open_holds_up_a_shutdown_for_no_longer_than_the_linger() {
+    let config =
+        NetConfig { flush: 3 * SOON, linger: Duration::from_millis(1), ..NetConfig::default() };
+    let mut a = Running::start(Tcp, talk(1), config).await;
+    let _open = stranger(&a).await;
+    assert!(matches!(a.next().await, Heard::Connected { .. }));
+    timeout(SOON, a.node.shutdown()).await.unwrap();
 }
 
 #[tokio::test]

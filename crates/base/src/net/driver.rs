@@ -35,7 +35,7 @@ pub(super) struct Driver<M: Machine> {
     pub(super) traffic: Traffic,
     /// Told when a paced stream of events has room again.
     pub(super) room: Arc<Notify>,
-    /// Told when frames have left a send queue.
+    /// Told when frames have left a send queue, and when a link is gone.
     pub(super) flushed: Notify,
     pub(super) stop: CancellationToken,
     /// As `stop` tells, but without its lock.
@@ -239,6 +239,8 @@ where
         debug!(%link, %reason, "link closed");
         observe::link_closed(&reason);
         state.machine.handle_input(now, Input::Closed { link, reason });
+        // Who waits for room waits for this link no more.
+        self.flushed.notify_waiters();
     }
 
     /// A link's task has found the end of it.

@@ -78,9 +78,18 @@ where
         }
         // A socket that is closed with bytes unread resets the connection, and the peer may lose
         // what was sent to it last.
-        let config = &self.driver.config;
-        let end = timeout(config.flush + config.linger, discard(&mut self.reader));
-        let _ = Box::pin(end).await;
+        let linger = self.driver.config.linger;
+        let too_late = async {
+            queue.finished().await;
+            tokio::time::sleep(linger).await;
+        };
+        let end = async {
+            tokio::select! {
+                () = discard(&mut self.reader) => {}
+                () = too_late => {}
+            }
+        };
+        Box::pin(end).await;
     }
 
     /// Reads until the link is of no more use.
@@ -255,6 +264,7 @@ where
         if let Err(error) = written {
             self.driver.lost(self.link, CloseReason::Io(error.to_string().into()));
         }
+        queue.finish();
     }
 
     /// Writes until the queue is closed and empty.

@@ -211,9 +211,9 @@ where
         Ok(stream)
     }
 
-    /// Waits until some link has written something: the moment to try again what was refused with
-    /// [`QueueFull`](crate::QueueFull). `attempt` is made first, and again each time, until it
-    /// gives something. Cancel safe as far as `attempt` is.
+    /// Waits until some link has written something or is gone: the moment to try again what was
+    /// refused with [`QueueFull`](crate::QueueFull). `attempt` is made first, and again each time,
+    /// until it gives something. Cancel safe as far as `attempt` is.
     ///
     /// # Errors
     /// The node has stopped.

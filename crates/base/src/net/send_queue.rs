@@ -15,6 +15,7 @@ pub(super) struct SendQueue {
     inner: Mutex<Inner>,
     changed: Notify,
     closing: CancellationToken,
+    finished: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +42,7 @@ impl SendQueue {
             inner: Mutex::default(),
             changed: Notify::new(),
             closing: CancellationToken::new(),
+            finished: Notify::new(),
         }
     }
 
@@ -73,6 +75,16 @@ impl SendQueue {
     /// Waits until the queue is closed.
     pub(super) async fn closed(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// Nothing more is written.
+    pub(super) fn finish(&self) {
+        self.finished.notify_one();
+    }
+
+    /// Waits until nothing more is written. For one task, once.
+    pub(super) async fn finished(&self) {
+        self.finished.notified().await;
     }
 
     /// Frames are written: their bytes no longer count.
