@@ -154,6 +154,10 @@ impl Mesh {
             self.counts.expired += 1;
             return;
         }
+        if is_broadcast && is_for_neighbours(&message) {
+            self.counts.malformed += 1;
+            return;
+        }
         // Old peers drop the neighbour that hands them what they cannot read.
         if let Err(error) = check(&message, &limits) {
             self.counts.malformed += 1;
@@ -213,6 +217,16 @@ pub(crate) fn encode(
         message.check(limits).map_err(SendError::Unreadable)?;
     }
     Ok(message)
+}
+
+/// Whether it makes sense only to the one it was written for: a peers list, or the wish for one.
+/// Passed on, it would cost links to old peers (spec section 13, py2p 1 and js2p 2).
+fn is_for_neighbours(message: &Message) -> bool {
+    match message.sub_flag() {
+        Some(SubFlag::Peers) => true,
+        Some(SubFlag::Request) => message.payload_len() < 3,
+        _ => false,
+    }
 }
 
 /// Whether everyone can read a message.

@@ -211,6 +211,29 @@ fn js2p_8_what_comes_without_a_handshake_makes_nobody_a_peer() {
 }
 
 #[test]
+fn py2p_1_and_js2p_2_lists_and_wishes_for_them_are_neither_taken_nor_passed_on_as_broadcasts() {
+    for form in BOTH {
+        let mut net = with_old_peers([(2, form), (3, IdForm::Bin), (4, IdForm::Str)]);
+        (2..=4).for_each(|number| net.old_mut(number).clear());
+        net.events(1);
+        let by = net.old(2);
+        // Two new nodes in a list make js2p drop whoever handed it on, a star as text py2p.
+        let list = Value::Array(vec![by.entry(8), by.entry(9)]);
+        let ask = [SubFlag::Request.into(), "*".into()];
+        for payload in [[SubFlag::Peers.into(), list], ask] {
+            let message = net.old(2).message(net.now, MainFlag::Broadcast, &payload);
+            net.say(2, &message);
+        }
+        net.run_for(5_000);
+        for number in 2..=4 {
+            assert_eq!(heard(&net, number), [], "{form:?}");
+        }
+        assert!(net.events(1).is_empty());
+        assert_eq!(net.peer_numbers(1), [2, 3, 4]);
+    }
+}
+
+#[test]
 fn both_a_forged_sender_harms_nobody() {
     let mut net = with_old_peers([(2, IdForm::Bin), (3, IdForm::Bin), (4, IdForm::Str)]);
     net.events(1);
