@@ -88,6 +88,9 @@ impl Link {
     /// most, a short one.
     const MAX_EARLY: usize = 8;
     const MAX_EARLY_BYTES: usize = 64 << 10;
+    /// Bytes that may be held back from a py2p peer, where a driver does not see them: as many as
+    /// a driver's queue takes by default.
+    const MAX_HELD: usize = 16 << 20;
     /// Largest frame, in bytes, that is kept in order to be repeated.
     const MAX_REPEATED: usize = 64 << 10;
 
@@ -236,6 +239,11 @@ impl Link {
         self.queue(now, frame.weight());
         let Some(window) = &mut self.window else { return Some(frame) };
         let frame = window.admit(now, frame);
+        if frame.is_none() && self.queued > Self::MAX_HELD {
+            let (queued, limit) = (self.queued, Self::MAX_HELD);
+            self.end(CloseReason::SlowReader { queued, limit });
+            return None;
+        }
         self.ask_what_is_read(now);
         frame
     }

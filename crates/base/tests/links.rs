@@ -376,8 +376,8 @@ fn frames_share_writes_towards_rs2p_peers_only() {
 #[test]
 fn a_full_queue_refuses_own_messages_and_takes_those_that_must_go() {
     let mut links = links_with(LinkConfig { send_queue: 1_000, ..LinkConfig::default() });
-    establish(&mut links, at(0), FIRST, &greeting(THEIRS, IdForm::Bin));
-    establish(&mut links, at(0), SECOND, &greeting(0x44, IdForm::Bin));
+    establish(&mut links, at(0), FIRST, &greeting(THEIRS, IdForm::Str));
+    establish(&mut links, at(0), SECOND, &greeting(0x44, IdForm::Str));
     assert_eq!(links.try_send(at(1), FIRST, &mut sized(999)), Ok(()));
     assert_eq!(links.try_send(at(1), FIRST, &mut sized(500)), Ok(()));
     let full = QueueFull { link: FIRST, queued: 1_499, limit: 1_000 };
@@ -394,8 +394,8 @@ fn a_full_queue_refuses_own_messages_and_takes_those_that_must_go() {
 #[test]
 fn a_queue_that_fills_sets_a_deadline_and_one_that_drains_makes_it_pass_unnoticed() {
     let mut links = links_with(LinkConfig { send_queue: 1_000, ..LinkConfig::default() });
-    establish(&mut links, at(0), FIRST, &greeting(THEIRS, IdForm::Bin));
-    establish(&mut links, at(0), SECOND, &greeting(0x44, IdForm::Bin));
+    establish(&mut links, at(0), FIRST, &greeting(THEIRS, IdForm::Str));
+    establish(&mut links, at(0), SECOND, &greeting(0x44, IdForm::Str));
     // An old peer is not pinged: the deadlines left over from before the handshakes do nothing.
     advance(&mut links, at(20_000));
     assert_eq!((take(&mut links), links.poll_timeout()), (vec![], None));

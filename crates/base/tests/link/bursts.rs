@@ -74,7 +74,9 @@ fn a_frame_larger_than_a_piece_goes_alone() {
 #[test]
 fn an_answer_is_waited_for_five_seconds() {
     let mut end = with_peer(&greeting(IdForm::Bin));
-    (0..4).for_each(|number| drop(say(&mut end, 10_000, number, 300)));
+    for number in 0..4 {
+        say(&mut end, 10_000, number, 300);
+    }
     assert_eq!(left(&mut end), ["?"]);
     end.advance(at(14_999));
     assert_eq!(left(&mut end), [""; 0]);
@@ -105,9 +107,21 @@ fn js2p_and_rs2p_read_as_much_as_comes() {
 #[test]
 fn a_link_that_closes_sends_what_it_has_held_back() {
     let mut end = with_peer(&greeting(IdForm::Bin));
-    (0..5).for_each(|number| drop(say(&mut end, 10_000, number, 300)));
+    for number in 0..5 {
+        say(&mut end, 10_000, number, 300);
+    }
     end.link.close(at(10_001), CloseReason::Requested);
     end.advance(at(10_001));
     assert_eq!(left(&mut end), ["?", "0002", "0003", "0004"]);
     assert!(end.closed().is_some());
+}
+
+#[test]
+fn what_is_held_back_is_bounded() {
+    let mut end = with_peer(&greeting(IdForm::Bin));
+    for number in 0..16 {
+        assert!(end.closed().is_none(), "{number}");
+        say(&mut end, 10_000, number, 1 << 20);
+    }
+    assert!(matches!(end.closed(), Some(CloseReason::SlowReader { limit: 0x100_0000, .. })));
 }
