@@ -15,7 +15,7 @@ pub enum SendError {
     #[error(transparent)]
     Message(#[from] EncodeError),
     /// Not every node could read the message: give each map distinct keys that are no arrays or
-    /// maps themselves.
+    /// maps themselves, and each timestamp (extension -1) a date up to the year 9999.
     #[error("not every node could read the message: {0}")]
     Unreadable(MessageError),
     /// A peer has enough to read. Wait, or try later; a peer that stays behind loses its link.

@@ -212,8 +212,11 @@ pub(crate) fn encode(
     let local = links.local();
     let (id, limits) = (local.id_text(), &local.config().limits);
     let message = Message::encode(kind, form, id, now.as_secs(), payload, limits)?;
-    // What may hold a map may hold one that makes py2p hang up on whoever hands it on.
-    if payload.iter().any(|value| matches!(value, Value::Map(_) | Value::Array(_))) {
+    // What may hold a map or a timestamp may hold one that makes py2p hang up on whoever hands it
+    // on.
+    let may_be_unreadable =
+        |value: &Value| matches!(value, Value::Map(_) | Value::Array(_) | Value::Ext(..));
+    if payload.iter().any(may_be_unreadable) {
         message.check(limits).map_err(SendError::Unreadable)?;
     }
     Ok(message)

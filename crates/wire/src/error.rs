@@ -135,6 +135,13 @@ pub enum MessageError {
         /// Where it begins.
         at: usize,
     },
+    /// A timestamp is not of 4, 8 or 12 bytes, or not in the years 1 to 9999. Only some nodes can
+    /// read that.
+    #[error("the timestamp at byte {at} is not of 4, 8 or 12 bytes, or not in the years 1 to 9999")]
+    Timestamp {
+        /// Where it begins.
+        at: usize,
+    },
     /// Arrays or maps within arrays or maps, beyond the limit.
     #[error("byte {at} is nested deeper than the limit of {limit} levels")]
     TooDeep {

@@ -191,14 +191,14 @@ impl Message {
     }
 
     /// Checks the payload as [`payload`](Self::payload) does, without building it, and that every
-    /// node can read its maps.
+    /// node can read its maps and timestamps.
     ///
     /// Both references drop the neighbour that hands them a payload they cannot read, so a relay
     /// checks before it passes one on.
     ///
     /// # Errors
     /// As [`payload`](Self::payload); also a map that has a key twice, or an array or a map for a
-    /// key.
+    /// key; a timestamp that is no date.
     pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
         let Span { at, length } = self.head.payload;
         ValueReader::new(self.body(), at as usize, limits).skim(length, 1)

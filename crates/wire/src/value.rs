@@ -63,8 +63,8 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// Checks `count` values at `depth` without building them, and that maps are such as every
-    /// node can read.
+    /// Checks `count` values at `depth` without building them, and that maps and timestamps are
+    /// such as every node can read.
     pub(crate) fn skim(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {
         self.enter(count, depth)?;
         (0..count).try_for_each(|_| self.skim_one(depth).map(drop))
@@ -76,6 +76,9 @@ impl<'a> ValueReader<'a> {
         match token {
             Token::Str(bytes) => {
                 utf8(bytes, at)?;
+            }
+            Token::Ext(TIMESTAMP, bytes) if !is_date(bytes) => {
+                return Err(MessageError::Timestamp { at });
             }
             Token::Array(length) => self.skim(length, depth + 1)?,
             Token::Map(length) => self.skim_map(length, depth + 1)?,
@@ -150,6 +153,25 @@ impl<'a> Key<'a> {
         Some(if is_whole { Self::Whole(float as i128) } else { Self::Fraction(float.to_bits()) })
     }
 }
+
+/// MessagePack's extension for timestamps.
+const TIMESTAMP: i8 = -1;
+
+/// Whether py2p can make a date of a timestamp: of one of three lengths, in the years 1 to 9999.
+fn is_date(timestamp: &[u8]) -> bool {
+    match timestamp.len() {
+        // 32 and 34 bits of seconds since 1970 lead to the year 2514 at the most.
+        4 | 8 => true,
+        // Nanoseconds, which may be more than a second's by mistake, then seconds.
+        12 => timestamp
+            .last_chunk()
+            .is_some_and(|seconds| DATES.contains(&i64::from_be_bytes(*seconds))),
+        _ => false,
+    }
+}
+
+/// The years 1 to 9999 in seconds since 1970, less the few by which nanoseconds can overrun.
+const DATES: std::ops::Range<i64> = -62_135_596_800..253_402_300_795;
 
 fn utf8(bytes: &[u8], at: usize) -> Result<&str, MessageError> {
     std::str::from_utf8(bytes).map_err(|_| MessageError::InvalidUtf8 { at })
@@ -318,6 +340,27 @@ mod tests {
             skim(vec![(1.into(), Value::Map(vec![pair(2.into()), pair(2.into())]))]),
             Err(MessageError::RepeatedKey { at: 5 })
         );
+    }
+
+    #[test]
+    fn timestamps_that_are_no_date_to_py2p_are_found() {
+        let skim_ext = |kind, bytes: &[u8]| {
+            let mut body = Vec::new();
+            rmpv::encode::write_value(&mut body, &Value::Ext(kind, bytes.to_vec())).unwrap();
+            ValueReader::new(&body, 0, &Limits::default()).skim(1, 1)
+        };
+        let skim = |timestamp: &[u8]| skim_ext(TIMESTAMP, timestamp);
+        let long = |seconds: i64| skim(&[&[0xff; 4][..], &seconds.to_be_bytes()].concat());
+        for good in [skim(&[0xff; 4]), skim(&[0xff; 8]), skim_ext(1, &[0; 5])] {
+            assert_eq!(good, Ok(()));
+        }
+        for good in [DATES.start, -1, DATES.end - 1] {
+            assert_eq!(long(good), Ok(()), "{good}");
+        }
+        let bad = [skim(&[]), skim(&[0; 5]), skim(&[0; 16]), long(i64::MAX)];
+        for bad in bad.into_iter().chain([long(DATES.start - 1), long(DATES.end)]) {
+            assert_eq!(bad, Err(MessageError::Timestamp { at: 0 }));
+        }
     }
 
     #[test]

@@ -260,7 +260,8 @@ fn a_payload_that_cannot_be_read_goes_nowhere_and_costs_no_link() {
     let str_sender = [&[0xd9, 66][..], id(99).to_string().as_bytes()].concat();
     let bad_sender = [&[0xd9, 66][..], &[0xff; 66]].concat();
     let deep = [vec![0x91; 100], vec![0xc0]].concat();
-    let broken: [(&str, &[u8], &[u8]); 11] = [
+    let broken: [(&str, &[u8], &[u8]); 12] = [
+        ("a timestamp of five bytes", &sender, &[0xc7, 5, 0xff, 0, 0, 0, 0, 0]),
         ("a map with a key twice", &sender, &[0x82, 1, 1, 1, 2]),
         ("a map with an array for a key", &sender, &[0x81, 0x90, 1]),
         ("cut short", &sender, &[0xd9, 9, b'x']),
@@ -350,6 +351,9 @@ fn without_peers_or_over_a_limit_nothing_is_sent_and_the_reason_is_told() {
     let twice = Value::Map(vec![(1.into(), 1.into()), (1.into(), 2.into())]);
     let refused = net.call(1, |mesh, now| mesh.broadcast(now, [twice]));
     assert!(matches!(refused, Err(SendError::Unreadable(MessageError::RepeatedKey { .. }))));
+    let timestamp = Value::Ext(-1, vec![0; 5]);
+    let refused = net.call(1, |mesh, now| mesh.broadcast(now, [timestamp]));
+    assert!(matches!(refused, Err(SendError::Unreadable(MessageError::Timestamp { .. }))));
     net.run_for(1_000);
     assert_eq!((net.texts(2).len(), counts(&net, 1).sent), (0, 0));
 }
