@@ -318,6 +318,24 @@ async fn peers_beyond_the_limit_are_turned_away() {
 }
 
 #[tokio::test]
+async fn peers_that_keep_closed_links_open_are_not_kept_without_bound() {
+    let config = NetConfig { links: 2, linger: 3 * SOON, ..NetConfig::default() };
+    let memory = Memory::new();
+    let a = Running::start(memory.clone(), talk(1), config).await;
+    let mut kept = Vec::new();
+    for _ in 0..20 {
+        let mut bad = memory.dial(&a.address.into()).await.unwrap();
+        // Too long for a frame: the link is over at once. Who is turned away cannot even say that.
+        let _ = bad.writer.write_all(&[0xff; 4]).await;
+        let _ = timeout(SOON, bad.reader.read_to_end(&mut Vec::new())).await.unwrap();
+        if bad.writer.write_all(&[0]).await.is_ok() {
+            kept.push(bad);
+        }
+    }
+    assert_eq!(kept.len(), 4);
+}
+
+#[tokio::test]
 async fn a_paced_reader_slows_the_sender_down_and_loses_nothing() {
     let patience = Duration::from_secs(60);
     let config = NetConfig { patience, ..NetConfig::default() };

@@ -10,8 +10,9 @@ pub struct NetConfig {
     /// What a frame from a peer may cost. Keep it equal to
     /// [`LinkConfig::limits`](crate::LinkConfig::limits).
     pub limits: Limits,
-    /// Links at the same time; further peers are turned away at the door. A link takes about
-    /// 3 KiB. Default 1,024.
+    /// Links at the same time; further peers are turned away at the door. So are those beyond
+    /// twice as many, links on their way in and out included. A link takes about 3 KiB. Default
+    /// 1,024.
     pub links: usize,
     /// Bytes that may wait to be written to one link, before compression. A link that exceeds it
     /// is closed as [`SlowReader`](crate::CloseReason::SlowReader). Should exceed

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +33,8 @@ pub(super) struct Driver<M: Machine> {
     pub(super) clock: Clock,
     pub(super) config: NetConfig,
     pub(super) traffic: Traffic,
+    /// What peers may hold of this node's sockets: a link that is closed keeps its own for a while.
+    doors: Arc<Semaphore>,
     /// Told when a paced stream of events has room again.
     pub(super) room: Arc<Notify>,
     /// Told when frames have left a send queue, and when a link is gone.
@@ -81,6 +83,9 @@ where
                 timer_at: None,
             }),
             clock: Clock::new(),
+            doors: Arc::new(Semaphore::new(
+                config.links.saturating_mul(2).min(Semaphore::MAX_PERMITS),
+            )),
             config,
             traffic: Traffic::default(),
             room: Arc::default(),
@@ -255,7 +260,7 @@ where
             let opened = tokio::time::timeout(driver.config.dial, driver.transport.dial(&to)).await;
             let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             match opened {
-                Ok(connection) => driver.open(Origin::Dialled(dial), connection),
+                Ok(connection) => driver.open(Origin::Dialled(dial), connection, None),
                 Err(error) => {
                     debug!(%error, "dial failed");
                     observe::dial_failed(&error);
@@ -275,7 +280,12 @@ where
     }
 
     /// A byte stream is open: makes it a link.
-    pub(super) fn open(self: &Arc<Self>, origin: Origin, connection: Connection) {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        origin: Origin,
+        connection: Connection,
+        door: Option<OwnedSemaphorePermit>,
+    ) {
         let Some(mut state) = self.lock() else { return };
         if let Origin::Dialled(dial) = origin
             && state.dials.remove(&dial).is_none()
@@ -289,7 +299,7 @@ where
         state.links.insert(link, queue.clone());
         debug!(%link, %remote, ?origin, "link opened");
         observe::link_opened(origin);
-        let task = LinkTask { link, driver: self.clone(), queue };
+        let task = LinkTask { link, driver: self.clone(), queue, door };
         let (read, write) = link_tasks::run(task, reader, writer);
         let span = debug_span!("link", id = link.0, %remote);
         self.tasks.spawn_on(read.instrument(span.clone()), &self.runtime);
@@ -304,8 +314,10 @@ where
         self.lock().map_or(0, |state| state.links.len())
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.links() >= self.config.links
+    /// Lets a peer in, unless there are links enough.
+    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        let has_room = self.links() < self.config.links;
+        has_room.then(|| self.doors.clone().try_acquire_owned().ok()).flatten()
     }
 
     /// Sleeps from deadline to deadline.

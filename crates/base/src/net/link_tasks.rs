@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rs2p_wire::{Compression, FrameError, Message, RawFrame};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::driver::Driver;
@@ -36,6 +37,8 @@ pub(super) struct LinkTask<M: Machine> {
     pub(super) link: LinkId,
     pub(super) driver: Arc<Driver<M>>,
     pub(super) queue: Arc<SendQueue>,
+    /// Held for as long as the stream is, where the peer opened it.
+    pub(super) door: Option<OwnedSemaphorePermit>,
 }
 
 /// The reading and the writing task of a link.
@@ -48,8 +51,8 @@ where
     M: Machine + Send + 'static,
     M::Event: Clone + Send + 'static,
 {
-    let LinkTask { link, driver, queue } = task;
-    let read = Inbound { link, driver: driver.clone(), queue: queue.clone(), reader };
+    let LinkTask { link, driver, queue, door } = task;
+    let read = Inbound { link, driver: driver.clone(), queue: queue.clone(), reader, _door: door };
     let write = Outbound { link, driver, queue, writer };
     (read.run(), write.run())
 }
@@ -59,6 +62,7 @@ struct Inbound<M: Machine> {
     driver: Arc<Driver<M>>,
     queue: Arc<SendQueue>,
     reader: Reader,
+    _door: Option<OwnedSemaphorePermit>,
 }
 
 impl<M> Inbound<M>
@@ -107,7 +111,7 @@ where
                 read.await
             } else {
                 let stall = self.driver.config.stall;
-                match timeout(stall, read).await {
+                match Box::pin(timeout(stall, read)).await {
                     Ok(read) => read,
                     Err(_) => return CloseReason::Stalled { seconds: stall.as_secs() },
                 }
@@ -253,13 +257,16 @@ where
     async fn run(mut self) {
         let queue = self.queue.clone();
         let flush = self.driver.config.flush;
-        let too_late = async {
-            queue.closed().await;
-            tokio::time::sleep(flush).await;
-        };
-        let written = tokio::select! {
-            written = self.write() => written,
-            () = too_late => Err(io::ErrorKind::TimedOut.into()),
+        let written = {
+            let write = self.write();
+            tokio::pin!(write);
+            tokio::select! {
+                written = &mut write => written,
+                () = queue.closed() => {
+                    let in_time = Box::pin(timeout(flush, write)).await;
+                    in_time.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                }
+            }
         };
         if let Err(error) = written {
             self.driver.lost(self.link, CloseReason::Io(error.to_string().into()));

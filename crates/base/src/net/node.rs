@@ -325,17 +325,18 @@ where
             () = driver.stop.cancelled() => return,
         };
         match incoming {
-            Ok(incoming) if driver.is_full() => {
-                observe::link_refused();
-                debug!(remote = %incoming.remote, "turned away: there are links enough");
-            }
             Ok(incoming) => {
+                let Some(door) = driver.admit() else {
+                    observe::link_refused();
+                    debug!(remote = %incoming.remote, "turned away: there are links enough");
+                    continue;
+                };
                 let driver = driver.clone();
                 driver.tasks.clone().spawn(async move {
                     let opening = tokio::time::timeout(driver.config.dial, incoming.opening);
                     if let Ok(Ok(mut connection)) = opening.await {
                         connection.remote = Endpoint::Socket(incoming.remote);
-                        driver.open(Origin::Accepted, connection);
+                        driver.open(Origin::Accepted, connection, Some(door));
                     }
                 });
             }
