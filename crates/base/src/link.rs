@@ -47,6 +47,8 @@ pub struct Link {
     pinged: Option<Time>,
     /// Since when the send queue has been full.
     full_since: Option<Time>,
+    /// Bytes that have left since then.
+    left_since: usize,
     /// For a py2p peer: what it cannot be sent yet.
     window: Option<Box<Window>>,
     /// What to repeat when an old peer asks for it.
@@ -121,6 +123,7 @@ impl Link {
             early: Vec::new(),
             pinged: None,
             full_since: None,
+            left_since: 0,
             window: None,
             last_sent: None,
             queued: 0,
@@ -265,11 +268,18 @@ impl Link {
         self.refuse_in(now, self.form(), reason);
     }
 
-    /// Frames have left the send queue.
-    pub fn handle_flushed(&mut self, bytes: usize) {
+    /// Bytes have left the send queue.
+    ///
+    /// A peer that has taken a whole queue since it was full reads, however slowly: a large frame
+    /// over a thin line takes its time.
+    pub fn handle_flushed(&mut self, now: Time, bytes: usize) {
         self.queued = self.queued.saturating_sub(bytes);
+        self.left_since = self.left_since.saturating_add(bytes);
         if !self.is_full() {
             self.full_since = None;
+        } else if self.left_since >= self.local.config().send_queue {
+            self.full_since = Some(now);
+            self.left_since = 0;
         }
     }
 
@@ -542,8 +552,9 @@ impl Link {
 
     fn queue(&mut self, now: Time, weight: usize) {
         self.queued += weight;
-        if self.is_full() {
-            self.full_since.get_or_insert(now);
+        if self.is_full() && self.full_since.is_none() {
+            self.full_since = Some(now);
+            self.left_since = 0;
         }
     }
 

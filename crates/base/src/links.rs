@@ -269,7 +269,7 @@ impl Machine for Links {
             }
             Input::Flushed { link, bytes } => {
                 if let Some(link) = self.links.get_mut(&link) {
-                    link.handle_flushed(bytes);
+                    link.handle_flushed(now, bytes);
                 }
             }
             Input::Closed { link: id, reason } => {

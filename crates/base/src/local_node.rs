@@ -34,8 +34,9 @@ pub struct LinkConfig {
     /// Closes a link, to whatever kind of peer, on which nothing came for so long. Old peers may
     /// well be silent for ever. Default: never.
     pub idle: Option<Duration>,
-    /// How long the send queue may stay full before the peer counts as a slow reader and loses its
-    /// link. Meanwhile it holds up broadcasts. Default 10 s.
+    /// How long the send queue may stay full, without as much as it holds having left, before the
+    /// peer counts as a slow reader and loses its link. Meanwhile it holds up broadcasts. Default
+    /// 10 s.
     pub slow: Duration,
     /// Bytes that may wait for a link before this node's own messages are refused with
     /// [`QueueFull`](crate::QueueFull). Relayed frames and answers may exceed it; drivers close a

@@ -79,7 +79,7 @@ impl End {
     /// What the link has sent since it was asked last; all of it leaves for the network.
     pub(crate) fn take_sent(&mut self) -> Vec<OutFrame> {
         let sent = std::mem::take(&mut self.sent);
-        self.link.handle_flushed(sent.iter().map(OutFrame::weight).sum());
+        self.link.handle_flushed(START, sent.iter().map(OutFrame::weight).sum());
         sent
     }
 

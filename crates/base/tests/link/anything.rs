@@ -107,7 +107,7 @@ impl Watched {
             }
             Step::Flushed(bytes) => {
                 let before = self.link.queued();
-                self.link.handle_flushed(bytes);
+                self.link.handle_flushed(self.now, bytes);
                 prop_assert_eq!(self.link.queued(), before.saturating_sub(bytes));
             }
         }

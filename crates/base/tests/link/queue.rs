@@ -30,9 +30,9 @@ fn a_full_queue_refuses_own_messages_and_says_how_full_it_is() {
     // What is relayed is not asked for room; it waits like the rest.
     end.link.frame(at(2), &mut fanout);
     assert_eq!(end.link.queued(), 2 * one);
-    end.link.handle_flushed(one);
+    end.link.handle_flushed(at(2), one);
     assert_eq!(end.link.check_room(), Err(full));
-    end.link.handle_flushed(one);
+    end.link.handle_flushed(at(2), one);
     assert_eq!((end.link.queued(), end.link.check_room()), (0, Ok(())));
 }
 
@@ -64,7 +64,7 @@ fn handshakes_count_until_they_have_left() {
 #[test]
 fn a_driver_that_reports_more_than_was_queued_does_no_harm() {
     let mut end = End::open(DIALLED, &node(OURS), None);
-    end.link.handle_flushed(usize::MAX);
+    end.link.handle_flushed(at(2), usize::MAX);
     assert_eq!(end.link.queued(), 0);
 }
 
@@ -109,7 +109,7 @@ fn a_peer_that_leaves_the_queue_full_for_ten_seconds_loses_its_link() {
 fn a_queue_that_drains_below_its_limit_in_time_is_forgotten() {
     let mut end = full(&greeting(IdForm::Str));
     end.advance(at(10_999));
-    end.link.handle_flushed(1);
+    end.link.handle_flushed(at(6_000), 1);
     assert_eq!(end.link.poll_timeout(), None);
     end.link.handle_timeout(at(11_000));
     end.advance(at(3_600_000));
@@ -124,11 +124,24 @@ fn a_queue_that_drains_below_its_limit_in_time_is_forgotten() {
 fn a_queue_that_drains_down_to_its_limit_only_is_still_full() {
     let mut end = full(&greeting(IdForm::Str));
     end.link.frame(at(2_000), &mut sized(500));
-    end.link.handle_flushed(500);
+    end.link.handle_flushed(at(6_000), 500);
     assert_eq!(end.link.poll_timeout(), Some(at(11_000)));
     end.advance(at(11_000));
     let reason = CloseReason::SlowReader { queued: 10_000, limit: 10_000 };
     assert_eq!(end.closed(), Some(&reason));
+}
+
+#[test]
+fn a_peer_that_takes_a_whole_queue_in_time_reads_however_slowly() {
+    let mut end = full(&greeting(IdForm::Str));
+    end.link.frame(at(2_000), &mut Fanout::new(whisper("x".repeat(90_000))));
+    for round in 1..9 {
+        end.link.handle_flushed(at(round * 9_000), 10_000);
+        end.link.handle_timeout(at(round * 9_000));
+        assert_eq!(end.link.poll_timeout(), Some(at(round * 9_000 + 10_000)));
+    }
+    end.advance(at(82_000));
+    assert!(end.closed().is_some(), "until it takes no more");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn the_last_frame_is_repeated_once_in_full_and_plain() {
     let mut end = established(IdForm::Bin);
     for (now, message) in [(1, &first), (3_000, &last)] {
         let frame = send(&mut end.link, now, message);
-        end.link.handle_flushed(frame.weight());
+        end.link.handle_flushed(at(now), frame.weight());
     }
     end.receive(at(3_001), &bytes(&resend()));
     let repeated = end.take_sent();

@@ -146,13 +146,15 @@ fn a_node_of_another_network_means_status_8() {
 fn somebody_who_speaks_another_protocol_is_told_so() {
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = web.local_addr().unwrap().to_string();
-    let server = std::thread::spawn(move || {
-        let (mut link, _) = web.accept().unwrap();
-        link.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        let _ = link.read_to_end(&mut Vec::new());
+    // It answers as often as it is dialled, until the test's process ends.
+    std::thread::spawn(move || {
+        for link in web.incoming() {
+            let mut link = link.unwrap();
+            let _ = link.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = link.read_to_end(&mut Vec::new());
+        }
     });
     let failed = output(&["mesh", "--connect", &address]);
-    server.join().unwrap();
     assert_eq!(failed.status.code(), Some(3));
     let error = String::from_utf8(failed.stderr).unwrap();
     assert!(error.contains("does not speak this protocol"), "{error}");
