@@ -1,0 +1,16 @@
+//! A virtual network for rs2p machines: many real nodes in one process, reproducible from a seed.
+//!
+//! A [`Sim`] holds nodes, each the very [`Machine`](rs2p_base::Machine) that runs on real sockets,
+//! and carries what they send in virtual time. Nothing in it depends on the computer: the same seed
+//! and the same calls give the same run, told by its [`TraceDigest`].
+
+mod network;
+mod queue;
+mod sim;
+mod streams;
+mod trace;
+
+pub use network::{Latency, Network, NotSquare};
+pub use sim::{Fidelity, NodeIndex, Sim};
+pub use streams::stream;
+pub use trace::{Counts, TraceDigest};
