@@ -118,14 +118,15 @@ pub enum Input {
         /// Why.
         error: DialError,
     },
-    /// A verified message came.
+    /// A verified message came. The tokio driver has [checked](Message::checked) it as well.
     Message {
         /// On which link.
         link: LinkId,
         /// What came.
         message: Message,
     },
-    /// A verified frame came that holds no message. The stream goes on.
+    /// A verified frame came that holds no message, or none that every node could read. The stream
+    /// goes on.
     Malformed {
         /// On which link.
         link: LinkId,

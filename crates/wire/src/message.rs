@@ -35,6 +35,8 @@ use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned
 pub struct Message {
     frame: Frame,
     head: Head,
+    /// Whether the payload has passed [`check`](Self::check).
+    is_checked: bool,
 }
 
 /// What stands before the payload, read once.
@@ -97,7 +99,11 @@ impl Message {
         let (head, body) = buffer.split_at_mut(FRAME_HEAD);
         head[LENGTH..].copy_from_slice(&digest(body));
         let frame = Frame::trusted(buffer.into(), None);
-        Ok(Self { frame, head: Head { kind, time, sender, sender_form, payload: payload_span } })
+        Ok(Self {
+            frame,
+            head: Head { kind, time, sender, sender_form, payload: payload_span },
+            is_checked: false,
+        })
     }
 
     /// The same message under another id: a number is put behind the message, where every node
@@ -119,7 +125,11 @@ impl Message {
         let mut buffer = writer.0;
         let (head, body) = buffer.split_at_mut(FRAME_HEAD);
         head[LENGTH..].copy_from_slice(&digest(body));
-        Ok(Self { frame: Frame::trusted(buffer.into(), None), head: self.head })
+        Ok(Self {
+            frame: Frame::trusted(buffer.into(), None),
+            head: self.head,
+            is_checked: self.is_checked,
+        })
     }
 
     /// Reads the head of a verified frame's body. The payload is not looked at; bytes behind the
@@ -131,7 +141,7 @@ impl Message {
     #[inline(always)]
     pub fn parse(frame: Frame) -> Result<Self, MessageError> {
         let head = Head::read(frame.body())?;
-        Ok(Self { frame, head })
+        Ok(Self { frame, head, is_checked: false })
     }
 
     /// Its name: the SHA-256 of [`body`](Self::body).
@@ -198,10 +208,25 @@ impl Message {
     ///
     /// # Errors
     /// As [`payload`](Self::payload); also a map that has a key twice, or an array or a map for a
-    /// key; a timestamp that is no date.
+    /// key; a timestamp that is no date. A [`checked`](Self::checked) message has none, whatever
+    /// the limits are now.
     pub fn check(&self, limits: &Limits) -> Result<(), MessageError> {
+        if self.is_checked {
+            return Ok(());
+        }
         let Span { at, length } = self.head.payload;
         ValueReader::new(self.body(), at as usize, limits).skim(length, 1)
+    }
+
+    /// The message, once its payload has passed [`check`](Self::check), which then costs nothing
+    /// any more: for who has time to look before others wait for the answer.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn checked(mut self, limits: &Limits) -> Result<Self, MessageError> {
+        self.check(limits)?;
+        self.is_checked = true;
+        Ok(self)
     }
 
     /// The encoded message, byte for byte as its author wrote it.

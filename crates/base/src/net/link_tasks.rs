@@ -167,13 +167,15 @@ where
         let link = self.link;
         for raw in raw_frames {
             match raw.verify(Compression::AVAILABLE, limits) {
-                Ok(frame) => inputs.push(match Message::parse(frame) {
-                    Ok(message) => Input::Message { link, message },
-                    Err(error) => {
-                        malformed += 1;
-                        Input::Malformed { link, error }
-                    }
-                }),
+                Ok(frame) => inputs.push(
+                    match Message::parse(frame).and_then(|message| message.checked(limits)) {
+                        Ok(message) => Input::Message { link, message },
+                        Err(error) => {
+                            malformed += 1;
+                            Input::Malformed { link, error }
+                        }
+                    },
+                ),
                 Err(error) => {
                     end = Err(error);
                     break;
