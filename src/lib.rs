@@ -17,6 +17,6 @@ pub use rs2p_mesh as mesh;
 pub use rs2p_wire as wire;
 
 /// The README's examples are doc tests.
-#[cfg(all(doctest, feature = "base"))]
+#[cfg(all(doctest, feature = "mesh", feature = "net"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

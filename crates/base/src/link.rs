@@ -477,8 +477,8 @@ impl Link {
     }
 
     /// Old peers renegotiate only when something has gone wrong between them, and py2p goes on
-    /// with what it cannot read itself (spec section 8). Plain frames are understood in any case,
-    /// so from here on nothing else is sent, and nothing is answered.
+    /// with what it cannot read itself (spec section 8). py2p understands plain frames in any
+    /// case, so from here on nothing else is sent, and nothing is answered. js2p never renegotiates.
     fn on_renegotiate(&mut self, now: Time, message: &Message) {
         match message.sub_flag() {
             Some(SubFlag::Compression) => {

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use rs2p_wire::{Compression, Message};
 
-/// Frames with a shorter body go out plain whatever was negotiated: every peer reads plain frames,
-/// and so little gains nothing from compression.
+/// Frames with a shorter body go out plain whatever was negotiated, since so little gains nothing
+/// from compression. Not so to js2p, which misreads some plain frames: see
+/// [`Fanout::compressed_frame`].
 pub const COMPRESS_FROM: usize = 512;
 
 /// A frame in a send queue. Cloning one copies no bytes.

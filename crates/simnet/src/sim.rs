@@ -10,7 +10,7 @@ use rs2p_base::{
     CloseReason, DialError, DialId, Endpoint, Input, LinkId, Machine, Origin, OutFrame, Output,
     Time,
 };
-use rs2p_wire::{Compression, Frame, FrameError, Limits, Message};
+use rs2p_wire::{Frame, Limits, Message};
 
 use crate::network::Network;
 use crate::queue::EventQueue;
@@ -271,8 +271,9 @@ impl<M: Machine> Sim<M> {
             Happening::Deliver { end, message } => self.deliver(end, message),
             Happening::DeliverBytes { end, frame } => {
                 let Fidelity::Frames(limits) = self.fidelity else { return };
-                match decode(&frame, &limits) {
-                    Ok(message) => self.deliver(end, message),
+                match Frame::decode(frame.bytes().clone(), &limits).map(Message::parse) {
+                    Ok(Ok(message)) => self.deliver(end, message),
+                    Ok(Err(error)) => self.input(end, |link| Input::Malformed { link, error }),
                     Err(error) => self.close(end, CloseReason::Frame(error)),
                 }
             }
@@ -482,12 +483,4 @@ impl<M: Machine> Sim<M> {
             Input::Opened { link: LinkId(near.into()), origin: Origin::Dialled(dial), remote: to };
         self.node_input(from, opened);
     }
-}
-
-/// What a peer makes of a frame's bytes.
-fn decode(frame: &OutFrame, limits: &Limits) -> Result<Message, FrameError> {
-    let frame = Frame::decode(frame.bytes().clone(), limits)?;
-    debug_assert!(frame.compression().is_none_or(|it| Compression::AVAILABLE.contains(&it)));
-    let length = frame.body().len() as u32;
-    Message::parse(frame).map_err(|_| FrameError::Digest { length })
 }

@@ -11,7 +11,7 @@ pub struct NetConfig {
     /// [`LinkConfig::limits`](crate::LinkConfig::limits).
     pub limits: Limits,
     /// Links at the same time; further peers are turned away at the door. So are those beyond
-    /// twice as many, links on their way in and out included. A link takes about 3 KiB. Default
+    /// twice as many, links on their way in and out included. A link takes about 4 KiB. Default
     /// 1,024.
     pub links: usize,
     /// Bytes that may wait to be written to one link, before compression. A link that exceeds it

@@ -17,7 +17,6 @@ use crate::endpoint::Endpoint;
 #[derive(Clone, Debug)]
 pub struct Memory {
     listeners: Arc<Mutex<BTreeMap<SocketAddr, mpsc::Sender<Connection>>>>,
-    encryption: &'static str,
 }
 
 impl Memory {
@@ -29,7 +28,7 @@ impl Memory {
     /// An empty network that passes for TCP.
     #[must_use]
     pub fn new() -> Self {
-        Self { listeners: Arc::default(), encryption: "Plaintext" }
+        Self { listeners: Arc::default() }
     }
 
     fn listeners(
@@ -48,7 +47,7 @@ impl Default for Memory {
 #[async_trait]
 impl Transport for Memory {
     fn encryption(&self) -> &'static str {
-        self.encryption
+        "Plaintext"
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
