@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use rs2p::base::{Endpoint, NodeId, Protocol};
 use rs2p::mesh::{Mesh, MeshConfig, MeshEvent};
 use rs2p::wire::Limits;
-use rs2p_simnet::{Counts, Fidelity, Latency, Network, NodeIndex, Sim, TraceDigest, stream};
+use rs2p_simnet::{Counts, Crash, Fidelity, Latency, Network, NodeIndex, Sim, TraceDigest, stream};
 
 const SECOND: u64 = 1_000_000;
 
@@ -77,15 +77,15 @@ fn whole_frames_make_the_same_run_as_bare_messages() {
 
 #[test]
 fn after_a_crash_of_a_third_the_others_still_hear_each_other() {
-    for resets in [true, false] {
+    for how in [Crash::Process, Crash::Host] {
         let mut sim = settled(3, 90, Network::default(), Fidelity::Messages);
         for number in (0..90).filter(|number| number % 3 == 0) {
-            sim.crash(NodeIndex(number), resets);
+            sim.crash(NodeIndex(number), how);
         }
         // A peer that says nothing more is given up after a minute.
         sim.run_for(120 * SECOND);
         let heard = hear(&mut sim, NodeIndex(1));
-        assert_eq!(heard.len(), 59, "resets: {resets}");
+        assert_eq!(heard.len(), 59, "{how:?}");
         assert!(heard.keys().all(|node| sim.is_up(*node)));
         for node in sim.nodes().filter(|node| sim.is_up(*node)) {
             let real: Vec<_> = sim.neighbours(node).collect();
@@ -99,10 +99,10 @@ fn after_a_crash_of_a_third_the_others_still_hear_each_other() {
 fn a_node_that_starts_again_is_one_of_them_again() {
     let mut sim = settled(4, 20, Network::default(), Fidelity::Messages);
     let (gone, friend) = (NodeIndex(5), Sim::<Mesh>::address(NodeIndex(1)));
-    sim.crash(gone, true);
+    sim.crash(gone, Crash::Process);
     sim.run_for(SECOND);
     assert!(sim.call(gone, |mesh, now| mesh.status(now)).is_none());
-    sim.restart(gone, |address, seed| node(address, seed, vec![friend]));
+    sim.restart(gone, |address, seed, _| node(address, seed, vec![friend]));
     sim.run_for(30 * SECOND);
     assert!(hear(&mut sim, NodeIndex(2)).contains_key(&gone));
 }

@@ -4,13 +4,18 @@
 //! and carries what they send in virtual time. Nothing in it depends on the computer: the same seed
 //! and the same calls give the same run, told by its [`TraceDigest`].
 
+mod datagrams;
+mod hold;
+mod links;
 mod network;
-mod queue;
+mod rules;
 mod sim;
 mod streams;
 mod trace;
+mod wheel;
 
-pub use network::{Latency, Network, NotSquare};
-pub use sim::{Fidelity, NodeIndex, Sim};
+pub use network::{Datagrams, Latency, Network, NotSquare};
+pub use rules::{Effect, NodeSet, Rule, RuleId};
+pub use sim::{Crash, Fidelity, NodeIndex, Sim};
 pub use streams::stream;
-pub use trace::{Counts, TraceDigest};
+pub use trace::{Counts, Moment, TraceDigest, What};

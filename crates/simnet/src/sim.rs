@@ -1,25 +1,28 @@
-//! The engine: nodes, links between them, and what happens when.
+//! The engine: nodes, and what happens to them when.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use rand::RngExt as _;
-use rand::rngs::Xoshiro256PlusPlus;
-use rs2p_base::{
-    CloseReason, DialError, DialId, Endpoint, Input, LinkId, Machine, Origin, OutFrame, Output,
-    Time,
-};
-use rs2p_wire::{Frame, Limits, Message};
+use rs2p_base::{DialError, DialId, Endpoint, Input, LinkId, Machine, Output, Time};
+use rs2p_wire::Limits;
 
+use crate::hold::Hold;
+use crate::links::{Ends, Happening};
 use crate::network::Network;
-use crate::queue::EventQueue;
-use crate::streams::stream;
-use crate::trace::{Counts, TraceDigest};
+use crate::rules::{NodeSet, Rule, RuleId, Rules};
+use crate::streams::{Draws, derive};
+use crate::trace::{Counts, Moment, Recent, TraceDigest, What};
+use crate::wheel::Wheel;
 
 /// A node of a simulation, by the order in which it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
+
+impl fmt::Display for NodeIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,66 +33,68 @@ pub enum Fidelity {
     Frames(Limits),
 }
 
+/// How a node goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// Its process ends: the system closes its links, and refuses new ones.
+    Process,
+    /// Its host is gone without a word: links stay open for the peers to find out by themselves,
+    /// dials time out.
+    Host,
+}
+
 /// A network of machines in virtual time.
 ///
 /// The same seed and the same calls give the same run, whatever else the computer does:
 /// [`digest`](Self::digest) tells. Time is counted in microseconds inside and handed to machines
 /// in milliseconds.
 pub struct Sim<M: Machine> {
-    seed: u64,
-    network: Network,
-    fidelity: Fidelity,
+    pub(crate) seed: u64,
+    pub(crate) network: Network,
+    pub(crate) fidelity: Fidelity,
     /// Microseconds since the start.
-    now: u64,
-    nodes: Vec<Node<M>>,
-    by_address: BTreeMap<Endpoint, NodeIndex>,
-    ends: Vec<End>,
-    queue: EventQueue<Happening>,
-    digest: TraceDigest,
-    counts: Counts,
-    told: Vec<(NodeIndex, M::Event)>,
+    pub(crate) now: u64,
+    pub(crate) nodes: Vec<Node<M>>,
+    pub(crate) ends: Ends,
+    pub(crate) wheel: Wheel<Happening>,
+    pub(crate) rules: Rules,
+    /// Nodes that are paused or slow.
+    pub(crate) held: usize,
+    pub(crate) digest: TraceDigest,
+    pub(crate) counts: Counts,
+    pub(crate) recent: Recent,
+    pub(crate) told: Vec<(NodeIndex, M::Event)>,
 }
 
-struct Node<M> {
+pub(crate) struct Node<M> {
     /// Gone once the node has crashed.
-    machine: Option<M>,
-    address: Endpoint,
-    region: usize,
+    pub(crate) machine: Option<M>,
+    /// What was left of it then.
+    remains: Option<M>,
+    pub(crate) region: usize,
     /// How far its clock is off, in milliseconds.
     skew: i64,
-    /// The deadline for which a timeout is in the queue.
+    /// What its clock told when it was last set.
+    reached: Time,
+    /// The time for which a timeout is in the wheel.
     timer: Option<u64>,
-    rng: Xoshiro256PlusPlus,
-    dials: BTreeSet<DialId>,
-    /// Its ends of open links.
-    open: BTreeSet<u32>,
-}
-
-/// One end of a link.
-struct End {
-    node: NodeIndex,
-    other: u32,
-    is_open: bool,
-    latency: u64,
-    /// When all that was sent has left.
-    sent_by: u64,
-    /// When the last of it arrives.
-    arrives_by: u64,
-}
-
-enum Happening {
-    Deliver { end: u32, message: Message },
-    DeliverBytes { end: u32, frame: OutFrame },
-    Flushed { end: u32, bytes: usize },
-    Closed { end: u32, reason: CloseReason },
-    Dialled { from: NodeIndex, dial: DialId, to: Endpoint },
-    DialFailed { from: NodeIndex, dial: DialId, error: DialError },
-    Timeout { node: NodeIndex },
+    /// Of links and datagrams that it sends.
+    pub(crate) draws: Draws,
+    pub(crate) dials: Vec<DialId>,
+    /// Its ends of open links, in the order in which they were opened.
+    pub(crate) open: Vec<LinkId>,
+    pub(crate) hold: Option<Box<Hold>>,
+    /// How it went down last.
+    pub(crate) crash: Crash,
+    lives: u64,
 }
 
 impl<M: Machine> Sim<M> {
     /// When simulations begin, in seconds since the Unix epoch: some day in 2027.
     const EPOCH: u64 = 1_800_000_000;
+    /// Addresses are of the range for documentation (RFC 3849).
+    const PREFIX: u128 = 0x2001_0db8 << 96;
+    const PORT: u16 = 4_444;
 
     /// An empty network.
     #[must_use]
@@ -100,11 +105,13 @@ impl<M: Machine> Sim<M> {
             fidelity,
             now: 0,
             nodes: Vec::new(),
-            by_address: BTreeMap::new(),
-            ends: Vec::new(),
-            queue: EventQueue::new(),
+            ends: Ends::default(),
+            wheel: Wheel::new(),
+            rules: Rules::default(),
+            held: 0,
             digest: TraceDigest::default(),
             counts: Counts::default(),
+            recent: Recent::new(),
             told: Vec::new(),
         }
     }
@@ -112,41 +119,76 @@ impl<M: Machine> Sim<M> {
     /// Adds a node. `make` gets its address and a seed of its own.
     pub fn add(&mut self, region: usize, make: impl FnOnce(Endpoint, u64) -> M) -> NodeIndex {
         let index = NodeIndex(self.nodes.len() as u32);
-        let address = Self::address(index);
-        let mut rng = stream(self.seed, "node", index.0.into());
-        let machine = make(address.clone(), rng.random());
-        self.by_address.insert(address.clone(), index);
         self.nodes.push(Node {
-            machine: Some(machine),
-            address,
+            machine: None,
+            remains: None,
             region,
             skew: 0,
+            reached: Time::default(),
             timer: None,
-            rng,
-            dials: BTreeSet::new(),
-            open: BTreeSet::new(),
+            draws: Draws::new(self.seed, "node", index.0.into()),
+            dials: Vec::new(),
+            open: Vec::new(),
+            hold: None,
+            crash: Crash::Process,
+            lives: 0,
         });
-        self.drain(index);
+        self.restart(index, |address, seed, _| make(address, seed));
         index
     }
 
     /// The address at which a node is dialled.
     #[must_use]
     pub fn address(node: NodeIndex) -> Endpoint {
-        // Of the range for documentation (RFC 3849).
-        let ip = Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(node.0));
-        SocketAddr::new(ip.into(), 4_444).into()
+        Self::socket_address(node).into()
     }
 
-    /// Sets a node's clock ahead by so many milliseconds, or back.
+    pub(crate) fn socket_address(node: NodeIndex) -> SocketAddr {
+        let ip = Ipv6Addr::from(Self::PREFIX | u128::from(node.0));
+        SocketAddr::new(ip.into(), Self::PORT)
+    }
+
+    /// The node at an address, if there has ever been one.
+    #[must_use]
+    pub fn at_address(&self, address: &Endpoint) -> Option<NodeIndex> {
+        let Endpoint::Socket(address) = address else { return None };
+        self.at_socket_address(*address)
+    }
+
+    pub(crate) fn at_socket_address(&self, address: SocketAddr) -> Option<NodeIndex> {
+        let IpAddr::V6(ip) = address.ip() else { return None };
+        let index = u32::try_from(u128::from(ip) ^ Self::PREFIX).ok()?;
+        let is_there = address.port() == Self::PORT && (index as usize) < self.nodes.len();
+        is_there.then_some(NodeIndex(index))
+    }
+
+    /// Sets a node's clock ahead by so many milliseconds, or back. A machine's time never goes
+    /// backwards: after a step back its clock stands still, for the driver tells it so.
     pub fn set_skew(&mut self, node: NodeIndex, millis: i64) {
-        self.nodes[node.0 as usize].skew = millis;
+        let reached = self.clock_of(node);
+        let slot = &mut self.nodes[node.0 as usize];
+        (slot.skew, slot.reached) = (millis, reached);
+        self.set_timer(node);
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Virtual time, by a clock that goes right.
     #[must_use]
     pub fn now(&self) -> Time {
         Time::from_millis(Self::EPOCH * 1_000 + self.now / 1_000)
+    }
+
+    /// Virtual time, by a node's own clock.
+    #[must_use]
+    pub fn clock_of(&self, node: NodeIndex) -> Time {
+        let slot = &self.nodes[node.0 as usize];
+        let millis = Self::EPOCH * 1_000 + self.now / 1_000;
+        Time::from_millis(millis.saturating_add_signed(slot.skew)).max(slot.reached)
     }
 
     /// Microseconds since the start.
@@ -162,8 +204,20 @@ impl<M: Machine> Sim<M> {
     }
 
     /// All nodes, up or down.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeIndex> + use<M> {
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeIndex> + ExactSizeIterator + use<M> {
         (0..self.nodes.len() as u32).map(NodeIndex)
+    }
+
+    /// Whether a node is up.
+    #[must_use]
+    pub fn is_up(&self, node: NodeIndex) -> bool {
+        self.machine(node).is_some()
+    }
+
+    /// How often a node has been started.
+    #[must_use]
+    pub fn lives(&self, node: NodeIndex) -> u64 {
+        self.nodes[node.0 as usize].lives
     }
 
     /// Calls a node's machine, as its user would. `None` when it is down.
@@ -177,12 +231,10 @@ impl<M: Machine> Sim<M> {
     /// Lets time pass up to `until` microseconds since the start, and tells each event.
     pub fn run_until(&mut self, until: u64, mut tell: impl FnMut(&Self, NodeIndex, M::Event)) {
         self.tell_all(&mut tell);
-        while self.queue.next_at().is_some_and(|at| at <= until) {
-            if let Some((at, happening)) = self.queue.pop() {
-                self.now = at;
-                self.happen(happening);
-                self.tell_all(&mut tell);
-            }
+        while let Some((at, happening)) = self.wheel.pop(until) {
+            self.now = at;
+            self.happen(happening);
+            self.tell_all(&mut tell);
         }
         self.now = self.now.max(until);
     }
@@ -192,46 +244,102 @@ impl<M: Machine> Sim<M> {
         self.run_until(self.now + micros, |_, _, _| {});
     }
 
-    /// Takes a node down without a word. Its peers' links are reset after their latency, or stay
-    /// open for the peers to find out by themselves.
-    pub fn crash(&mut self, node: NodeIndex, resets: bool) {
+    /// Takes a node down. What it held is kept for [`restart`](Self::restart).
+    pub fn crash(&mut self, node: NodeIndex, how: Crash) {
         let slot = &mut self.nodes[node.0 as usize];
-        slot.machine = None;
+        let Some(machine) = slot.machine.take() else { return };
+        slot.remains = Some(machine);
+        slot.crash = how;
         slot.timer = None;
         slot.dials.clear();
-        for end in std::mem::take(&mut slot.open) {
-            self.ends[end as usize].is_open = false;
-            if resets {
-                let other = self.ends[end as usize].other;
-                let at = self.now + self.ends[end as usize].latency;
-                let reason = CloseReason::Io("connection reset".into());
-                self.queue.push(at, Happening::Closed { end: other, reason });
-            }
+        let open = std::mem::take(&mut slot.open);
+        self.let_go_on(node);
+        self.note(node, What::Crashed);
+        for link in open {
+            self.vanish(link, how == Crash::Process);
         }
     }
 
-    /// Starts a node that is down, with whatever state `make` gives it.
-    pub fn restart(&mut self, node: NodeIndex, make: impl FnOnce(Endpoint, u64) -> M) {
+    /// Starts a node that is down. `make` gets its address, a seed of its own, and the machine that
+    /// it was before, to take from it what would have been on its disk.
+    pub fn restart(
+        &mut self,
+        node: NodeIndex,
+        make: impl FnOnce(Endpoint, u64, Option<M>) -> M,
+    ) -> bool {
         let slot = &mut self.nodes[node.0 as usize];
-        if slot.machine.is_none() {
-            let seed = slot.rng.random();
-            slot.machine = Some(make(slot.address.clone(), seed));
-            self.drain(node);
+        if slot.machine.is_some() {
+            return false;
         }
-    }
-
-    /// Whether a node is up.
-    #[must_use]
-    pub fn is_up(&self, node: NodeIndex) -> bool {
-        self.machine(node).is_some()
+        slot.lives += 1;
+        let seed = derive(derive(self.seed, "life", node.0.into()), "life", slot.lives);
+        let remains = slot.remains.take();
+        slot.machine = Some(make(Self::address(node), seed, remains));
+        self.note(node, What::Started);
+        self.drain(node);
+        true
     }
 
     /// The nodes that a node has open links to, as they really are.
     pub fn neighbours(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> {
-        self.nodes[node.0 as usize].open.iter().map(|end| {
-            let other = self.ends[*end as usize].other;
-            self.ends[other as usize].node
-        })
+        let open = self.nodes[node.0 as usize].open.iter();
+        open.filter_map(|link| self.ends.peer_of(*link))
+    }
+
+    /// The open ends of a node's links.
+    #[must_use]
+    pub fn links_of(&self, node: NodeIndex) -> &[LinkId] {
+        &self.nodes[node.0 as usize].open
+    }
+
+    /// Which nodes can reach each other over open links through which something gets now: for each
+    /// node the first one of its component; nothing for nodes that are down.
+    #[must_use]
+    pub fn components(&self) -> Vec<Option<NodeIndex>> {
+        let mut root: Vec<u32> = (0..self.nodes.len() as u32).collect();
+        let find = |root: &mut Vec<u32>, mut node: u32| {
+            while root[node as usize] != node {
+                root[node as usize] = root[root[node as usize] as usize];
+                node = root[node as usize];
+            }
+            node
+        };
+        for node in self.nodes() {
+            for other in self.neighbours(node).filter(|other| *other > node) {
+                if self.rules.is_blocked(node, other) || self.rules.is_blocked(other, node) {
+                    continue;
+                }
+                let (one, two) = (find(&mut root, node.0), find(&mut root, other.0));
+                root[one.max(two) as usize] = one.min(two);
+            }
+        }
+        let component =
+            |node: NodeIndex| self.is_up(node).then(|| NodeIndex(find(&mut root, node.0)));
+        self.nodes().map(component).collect()
+    }
+
+    /// Sets a rule up. [`hits`](Self::hits) tells whether it ever had an effect.
+    pub fn add_rule(&mut self, rule: Rule) -> RuleId {
+        self.rules.add(rule)
+    }
+
+    /// Ends a rule, and tells how often it had an effect. What waited for it goes on.
+    pub fn remove_rule(&mut self, rule: RuleId) -> u64 {
+        let hits = self.rules.remove(rule);
+        self.release_links();
+        hits
+    }
+
+    /// How often a standing rule has had an effect.
+    #[must_use]
+    pub fn hits(&self, rule: RuleId) -> u64 {
+        self.rules.hits(rule)
+    }
+
+    /// From now on no rule holds between nodes of this set; `None` ends that.
+    pub fn spare(&mut self, nodes: Option<NodeSet>) {
+        self.rules.spare(nodes);
+        self.release_links();
     }
 
     /// A digest of all that has happened.
@@ -246,70 +354,71 @@ impl<M: Machine> Sim<M> {
         self.counts
     }
 
+    /// The last things that happened, from the oldest to the newest: some thousands at the most.
+    pub fn recent(&self) -> impl DoubleEndedIterator<Item = &Moment> {
+        self.recent.iter()
+    }
+
     /// What is still to happen, counted.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.queue.len()
+        self.wheel.len()
     }
 
-    fn clock_of(&self, node: NodeIndex) -> Time {
-        let millis = Self::EPOCH * 1_000 + self.now / 1_000;
-        Time::from_millis(millis.saturating_add_signed(self.nodes[node.0 as usize].skew))
+    pub(crate) fn note(&mut self, node: NodeIndex, what: What) {
+        self.recent.note(self.now, node, what);
     }
 
     fn tell_all(&mut self, tell: &mut impl FnMut(&Self, NodeIndex, M::Event)) {
         if self.told.is_empty() {
             return;
         }
-        for (node, event) in std::mem::take(&mut self.told) {
+        let mut told = std::mem::take(&mut self.told);
+        for (node, event) in told.drain(..) {
             tell(self, node, event);
         }
+        // Nothing can have been told meanwhile; the room is used again.
+        self.told = told;
     }
 
     fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Deliver { end, message } => self.deliver(end, message),
-            Happening::DeliverBytes { end, frame } => {
-                let Fidelity::Frames(limits) = self.fidelity else { return };
-                match Frame::decode(frame.bytes().clone(), &limits).map(Message::parse) {
-                    Ok(Ok(message)) => self.deliver(end, message),
-                    Ok(Err(error)) => self.input(end, |link| Input::Malformed { link, error }),
-                    Err(error) => self.close(end, CloseReason::Frame(error)),
-                }
-            }
-            Happening::Flushed { end, bytes } => {
-                self.input(end, |link| Input::Flushed { link, bytes });
-            }
-            Happening::Closed { end, reason } => self.close(end, reason),
-            Happening::Dialled { from, dial, to } => self.connect(from, dial, to),
-            Happening::DialFailed { from, dial, error } => {
-                let node = &mut self.nodes[from.0 as usize];
-                if node.dials.remove(&dial) {
-                    self.counts.dials_failed += 1;
-                    self.node_input(from, Input::DialFailed { dial, error });
-                }
-            }
-            Happening::Timeout { node } => self.timeout(node),
+        let now = if self.held == 0 { Some(happening) } else { self.hold_back(happening) };
+        if let Some(happening) = now {
+            self.take_in(happening);
         }
     }
 
-    fn deliver(&mut self, end: u32, message: Message) {
-        if !self.ends[end as usize].is_open {
-            self.counts.lost += 1;
-            return;
+    pub(crate) fn take_in(&mut self, happening: Happening) {
+        match happening {
+            Happening::Deliver { link, frame } => self.deliver(link, frame),
+            Happening::Flushed { link, bytes } => {
+                if let Some(node) = self.ends.open_node(link) {
+                    self.node_input(node, Input::Flushed { link, bytes });
+                }
+            }
+            Happening::Closed { link, reason } => self.close(link, reason),
+            Happening::Dialled { from, dial, to, latency } => self.connect(from, dial, to, latency),
+            Happening::DialFailed { from, dial, error } => self.dial_failed(from, dial, error),
+            Happening::Datagram { from, to, data } => self.deliver_datagram(from, to, data),
+            Happening::Timeout { node } => self.timeout(node),
+            Happening::Serve { node } => self.serve(node),
         }
-        self.counts.deliveries += 1;
-        self.counts.bytes += message.frame().plain().len() as u64;
-        let id = message.id();
-        let word = id.as_bytes().first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        self.digest.note(self.now, end.into(), word);
-        self.input(end, |link| Input::Message { link, message });
+    }
+
+    fn dial_failed(&mut self, from: NodeIndex, dial: DialId, error: DialError) {
+        let dials = &mut self.nodes[from.0 as usize].dials;
+        if let Some(at) = dials.iter().position(|pending| *pending == dial) {
+            dials.remove(at);
+            self.counts.dials_failed += 1;
+            self.note(from, What::DialFailed);
+            self.node_input(from, Input::DialFailed { dial, error });
+        }
     }
 
     fn timeout(&mut self, node: NodeIndex) {
         let now = self.clock_of(node);
         let slot = &mut self.nodes[node.0 as usize];
-        if slot.timer != Some(self.now) {
+        if slot.timer.is_none_or(|timer| timer > self.now) {
             return;
         }
         slot.timer = None;
@@ -318,19 +427,12 @@ impl<M: Machine> Sim<M> {
             self.counts.timeouts += 1;
             machine.handle_timeout(now);
             debug_assert!(machine.poll_timeout().is_none_or(|deadline| deadline > now));
+            self.recent.note(self.now, node, What::Timeout);
         }
         self.drain(node);
     }
 
-    /// Hands something to the node at an open end.
-    fn input(&mut self, end: u32, make: impl FnOnce(LinkId) -> Input) {
-        let End { node, is_open, .. } = self.ends[end as usize];
-        if is_open {
-            self.node_input(node, make(LinkId(end.into())));
-        }
-    }
-
-    fn node_input(&mut self, node: NodeIndex, input: Input) {
+    pub(crate) fn node_input(&mut self, node: NodeIndex, input: Input) {
         let now = self.clock_of(node);
         if let Some(machine) = &mut self.nodes[node.0 as usize].machine {
             machine.handle_input(now, input);
@@ -339,20 +441,22 @@ impl<M: Machine> Sim<M> {
     }
 
     /// Does what a machine wants done, and sets its timer.
-    fn drain(&mut self, node: NodeIndex) {
+    pub(crate) fn drain(&mut self, node: NodeIndex) {
         while let Some(output) =
             self.nodes[node.0 as usize].machine.as_mut().and_then(Machine::poll_output)
         {
             match output {
                 Output::Send { link, frame, .. } => self.send(link, frame),
-                Output::Close { link, reason } => self.close(link.0 as u32, reason),
+                Output::Close { link, reason } => self.close(link, reason),
                 Output::Dial { dial, to } => self.dial(node, dial, to),
                 Output::CancelDial { dial } => {
-                    self.nodes[node.0 as usize].dials.remove(&dial);
+                    self.nodes[node.0 as usize].dials.retain(|pending| *pending != dial);
                 }
+                Output::Datagram { to, data } => self.send_datagram(node, to, data),
                 Output::Event(event) => {
                     self.counts.events += 1;
                     self.digest.note(self.now, u64::from(node.0) | 1 << 40, self.counts.events);
+                    self.recent.note(self.now, node, What::Event);
                     self.told.push((node, event));
                 }
                 _ => {}
@@ -361,126 +465,19 @@ impl<M: Machine> Sim<M> {
         self.set_timer(node);
     }
 
-    fn set_timer(&mut self, node: NodeIndex) {
+    pub(crate) fn set_timer(&mut self, node: NodeIndex) {
         let slot = &mut self.nodes[node.0 as usize];
         let Some(deadline) = slot.machine.as_ref().and_then(Machine::poll_timeout) else {
             slot.timer = None;
             return;
         };
-        let real = deadline.as_millis().saturating_add_signed(-slot.skew);
-        let at = (real.saturating_sub(Self::EPOCH * 1_000) * 1_000).max(self.now);
+        let real = deadline.as_millis().saturating_add_signed(slot.skew.saturating_neg());
+        let at = (real.saturating_sub(Self::EPOCH * 1_000).saturating_mul(1_000)).max(self.now);
         // A timer that fires early finds nothing due and is set anew, which is cheaper than one
         // for every deadline that is put off.
         if slot.timer.is_none_or(|timer| at < timer) {
             slot.timer = Some(at);
-            self.queue.push(at, Happening::Timeout { node });
+            self.wheel.push(at, Happening::Timeout { node });
         }
-    }
-
-    fn send(&mut self, link: LinkId, frame: OutFrame) {
-        let index = link.0 as usize;
-        let jitter = self.network.jitter;
-        let end = &mut self.ends[index];
-        if !end.is_open {
-            return;
-        }
-        let weight = frame.weight();
-        let node = end.node;
-        let start = end.sent_by.max(self.now);
-        end.sent_by = match self.network.bandwidth {
-            Some(bandwidth) => start + weight as u64 * 1_000_000 / bandwidth.max(1),
-            None => start,
-        };
-        let late = match jitter {
-            0 => 0,
-            jitter => self.nodes[node.0 as usize].rng.random_range(0..=jitter),
-        };
-        end.arrives_by = end.arrives_by.max(end.sent_by + end.latency + late);
-        let (other, sent_by, arrives_by) = (end.other, end.sent_by, end.arrives_by);
-        let happening = match self.fidelity {
-            Fidelity::Messages => {
-                Happening::Deliver { end: other, message: frame.message().clone() }
-            }
-            Fidelity::Frames(_) => Happening::DeliverBytes { end: other, frame },
-        };
-        self.queue.push(arrives_by, happening);
-        if sent_by > self.now {
-            self.queue.push(sent_by, Happening::Flushed { end: index as u32, bytes: weight });
-        } else {
-            let now = self.clock_of(node);
-            if let Some(machine) = &mut self.nodes[node.0 as usize].machine {
-                machine.handle_input(now, Input::Flushed { link, bytes: weight });
-            }
-        }
-    }
-
-    /// Ends a link at one end, and sends the news to the other.
-    fn close(&mut self, end: u32, reason: CloseReason) {
-        let closing = &mut self.ends[end as usize];
-        if !closing.is_open {
-            return;
-        }
-        closing.is_open = false;
-        let (node, other, latency) = (closing.node, closing.other, closing.latency);
-        let at = closing.arrives_by.max(closing.sent_by.max(self.now) + latency);
-        if self.ends[other as usize].is_open {
-            let reason = CloseReason::PeerClosed;
-            self.queue.push(at, Happening::Closed { end: other, reason });
-        }
-        self.digest.note(self.now, u64::from(end) | 1 << 41, 0);
-        let now = self.clock_of(node);
-        self.nodes[node.0 as usize].open.remove(&end);
-        if let Some(machine) = &mut self.nodes[node.0 as usize].machine {
-            machine.handle_input(now, Input::Closed { link: LinkId(end.into()), reason });
-            self.drain(node);
-        }
-    }
-
-    fn dial(&mut self, from: NodeIndex, dial: DialId, to: Endpoint) {
-        let region = self.nodes[from.0 as usize].region;
-        self.nodes[from.0 as usize].dials.insert(dial);
-        let target = self.by_address.get(&to).copied();
-        let there = target.map_or(region, |target| self.nodes[target.0 as usize].region);
-        let rng = &mut self.nodes[from.0 as usize].rng;
-        let latency = self.network.latency.draw(region, there, rng);
-        // The first packet there and its answer back.
-        let at = self.now + 2 * latency;
-        match target {
-            Some(_) => self.queue.push(at, Happening::Dialled { from, dial, to }),
-            None => {
-                let error = DialError::new(to, &io::ErrorKind::ConnectionRefused.into());
-                self.queue.push(at, Happening::DialFailed { from, dial, error });
-            }
-        }
-    }
-
-    fn connect(&mut self, from: NodeIndex, dial: DialId, to: Endpoint) {
-        if !self.nodes[from.0 as usize].dials.contains(&dial) {
-            return;
-        }
-        let target = self.by_address.get(&to).copied().filter(|target| self.is_up(*target));
-        let Some(target) = target else {
-            let error = DialError::new(to, &io::ErrorKind::ConnectionRefused.into());
-            return self.happen(Happening::DialFailed { from, dial, error });
-        };
-        self.nodes[from.0 as usize].dials.remove(&dial);
-        let regions = [from, target].map(|node| self.nodes[node.0 as usize].region);
-        let rng = &mut self.nodes[from.0 as usize].rng;
-        let latency = self.network.latency.draw(regions[0], regions[1], rng);
-        let (near, far) = (self.ends.len() as u32, self.ends.len() as u32 + 1);
-        for (node, end, other) in [(from, near, far), (target, far, near)] {
-            let (sent_by, arrives_by) = (self.now, self.now);
-            self.ends.push(End { node, other, is_open: true, latency, sent_by, arrives_by });
-            self.nodes[node.0 as usize].open.insert(end);
-        }
-        self.counts.links += 1;
-        self.digest.note(self.now, u64::from(near) | 1 << 42, target.0.into());
-        let back = self.nodes[from.0 as usize].address.clone();
-        let accepted =
-            Input::Opened { link: LinkId(far.into()), origin: Origin::Accepted, remote: back };
-        self.node_input(target, accepted);
-        let opened =
-            Input::Opened { link: LinkId(near.into()), origin: Origin::Dialled(dial), remote: to };
-        self.node_input(from, opened);
     }
 }
