@@ -8,6 +8,7 @@ mod datagrams;
 mod hold;
 mod links;
 mod network;
+mod outcome;
 mod rules;
 mod sim;
 mod streams;
@@ -15,6 +16,10 @@ mod trace;
 mod wheel;
 
 pub use network::{Datagrams, Latency, Network, NotSquare};
+pub use outcome::{
+    BoundOutcome, Distribution, Failure, FaultOutcome, Graph, GraphNode, Outcome, PhaseOutcome,
+    Series, Speed,
+};
 pub use rules::{Effect, NodeSet, Rule, RuleId};
 pub use sim::{Crash, Fidelity, NodeIndex, Sim};
 pub use streams::stream;

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rs2p-kad", &[]),
     ("rs2p-bytestag", &["rs2p-base", "rs2p-kad"]),
     ("rs2p-simnet", &["rs2p-wire", "rs2p-base"]),
+    ("rs2p-scenarios", UNDER_TEST),
     ("rs2p", LAYERS),
     ("rs2p-cli", EVERYTHING),
     ("xtask", EVERYTHING),
@@ -30,6 +31,18 @@ const LAYERS: &[&str] = &[
     "rs2p-bytestag",
 ];
 
+/// All layers, and the simulator that tries them.
+const UNDER_TEST: &[&str] = &[
+    "rs2p-wire",
+    "rs2p-base",
+    "rs2p-mesh",
+    "rs2p-sync",
+    "rs2p-chord",
+    "rs2p-kad",
+    "rs2p-bytestag",
+    "rs2p-simnet",
+];
+
 const EVERYTHING: &[&str] = &[
     "rs2p",
     "rs2p-wire",
@@ -40,6 +53,7 @@ const EVERYTHING: &[&str] = &[
     "rs2p-kad",
     "rs2p-bytestag",
     "rs2p-simnet",
+    "rs2p-scenarios",
 ];
 
 /// Crates that may use tokio whatever their features. In all others it is optional and comes

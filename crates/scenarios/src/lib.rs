@@ -1,0 +1,1 @@
+//! What each layer must withstand: scenarios of the layers, for the simulator.

@@ -1,0 +1,3 @@
+//! `simnet`: runs scenarios in the simulator. `cargo xtask simnet` builds and starts it.
+
+fn main() {}
