@@ -1,6 +1,7 @@
 //! What two nodes tell each other first (spec sections 3, 5 and 6).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rs2p_wire::{
     Compression, EncodeError, IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value,
@@ -53,18 +54,20 @@ impl Capability {
 
 /// A handshake: who a node is, which network it belongs to, where it can be dialled, and what it
 /// can decode.
+///
+/// A node has one for each link, and most of them tell the same: what they share can be shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// The node's id.
     pub id: NodeId,
     /// The id of its protocol, as text. Anything may stand here.
-    pub protocol: String,
+    pub protocol: Arc<str>,
     /// Where it wants to be dialled; nothing for a node that cannot be.
     pub address: Option<Endpoint>,
     /// Compression methods it can decode, by number, in its order; unknown ones included.
-    pub methods: Vec<u64>,
+    pub methods: Arc<[u64]>,
     /// What it can do beyond the originals.
-    pub capabilities: Vec<Capability>,
+    pub capabilities: Arc<[Capability]>,
     /// How it writes ids.
     pub form: IdForm,
     /// Whether it is an rs2p node's opening handshake, which old peers pass over: it has a packet
@@ -138,9 +141,9 @@ impl Handshake {
             Self::read_list(list).partition(|code| Capability::from_code(*code).is_some());
         Ok(Self {
             id: NodeId::from_text(id)?,
-            protocol: String::from_utf8_lossy(protocol).into_owned(),
+            protocol: String::from_utf8_lossy(protocol).into(),
             address: Endpoint::from_value(address),
-            methods,
+            methods: methods.into(),
             capabilities: capabilities.into_iter().filter_map(Capability::from_code).collect(),
             form,
             opening: !opening.is_empty(),

@@ -20,6 +20,7 @@ mod node_id;
 mod out_frame;
 mod protocol;
 mod time;
+mod vec_map;
 mod window;
 
 pub use deadlines::Deadlines;
@@ -35,3 +36,4 @@ pub use node_id::{NodeId, NodeIdError};
 pub use out_frame::{COMPRESS_FROM, Fanout, OutFrame};
 pub use protocol::{Protocol, ProtocolId};
 pub use time::Time;
+pub use vec_map::VecMap;

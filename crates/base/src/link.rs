@@ -14,6 +14,8 @@ use crate::out_frame::{Fanout, OutFrame};
 use crate::time::Time;
 use crate::window::Window;
 
+mod timing;
+
 /// A link to one peer, as a machine of its own; a layer above owns one for each of its links.
 ///
 /// It shakes hands, agrees on compression, answers what concerns the link alone, and tells when
@@ -29,31 +31,47 @@ use crate::window::Window;
 #[derive(Debug)]
 pub struct Link {
     id: LinkId,
-    origin: Origin,
-    remote: Endpoint,
     local: Arc<LocalNode>,
-    opened: Time,
     last_heard: Time,
+    peer: Option<Arc<Handshake>>,
+    queued: usize,
     /// Whether the peer has been sent a handshake that it understands, whatever it is.
     greeted: bool,
     closing: bool,
-    peer: Option<Arc<Handshake>>,
-    /// Whether the peer has announced that it is an rs2p node: asked for with every frame.
+    /// Whether the peer has announced that it is an rs2p node.
     is_rs2p: bool,
+    /// How the peer writes ids, as far as is known.
+    form: IdForm,
     /// The method used towards the peer.
     compression: Option<Compression>,
+    /// Whether the peer was asked for a sign of life, and has not been heard since.
+    is_pinged: bool,
+    /// Whether the send queue is full.
+    was_full: bool,
+    /// Whether there is a window.
+    has_window: bool,
+    seldom: Box<Seldom>,
+}
+
+/// What most messages on a link do without: the rest lies close together, for nodes with many links
+/// and simulations of many nodes.
+#[derive(Debug)]
+struct Seldom {
+    origin: Origin,
+    remote: Endpoint,
+    opened: Time,
+    /// What came before the handshake.
     early: Vec<Message>,
-    /// When the peer was asked for a sign of life, if that was since it was last heard.
-    pinged: Option<Time>,
-    /// Since when the send queue has been full.
-    full_since: Option<Time>,
+    /// When the peer was last asked for a sign of life.
+    pinged: Time,
+    /// Since when the send queue has been full, if it is.
+    full_since: Time,
     /// Bytes that have left since then.
     left_since: usize,
     /// For a py2p peer: what it cannot be sent yet.
     window: Option<Box<Window>>,
     /// What to repeat when an old peer asks for it.
-    last_sent: Option<Message>,
-    queued: usize,
+    last_sent: Option<Box<Message>>,
     output: VecDeque<LinkOutput>,
 }
 
@@ -110,24 +128,30 @@ impl Link {
         let known_form = form.or(local.known_form());
         let mut link = Self {
             id,
-            origin,
-            remote,
+            form: local.usual_form(),
             local,
-            opened: now,
             last_heard: now,
+            peer: None,
+            queued: 0,
             greeted: false,
             closing: false,
-            peer: None,
             is_rs2p: false,
             compression: None,
-            early: Vec::new(),
-            pinged: None,
-            full_since: None,
-            left_since: 0,
-            window: None,
-            last_sent: None,
-            queued: 0,
-            output: VecDeque::new(),
+            is_pinged: false,
+            was_full: false,
+            has_window: false,
+            seldom: Box::new(Seldom {
+                origin,
+                remote,
+                opened: now,
+                early: Vec::new(),
+                pinged: now,
+                full_since: now,
+                left_since: 0,
+                window: None,
+                last_sent: None,
+                output: VecDeque::new(),
+            }),
         };
         match (known_form, origin) {
             (Some(form), _) => link.greet(now, form),
@@ -149,19 +173,19 @@ impl Link {
     /// Who opened it.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        self.origin
+        self.seldom.origin
     }
 
     /// The address at the other end; for an accepted link usually not one to dial.
     #[must_use]
     pub fn remote(&self) -> &Endpoint {
-        &self.remote
+        &self.seldom.remote
     }
 
     /// When it was opened.
     #[must_use]
     pub fn opened(&self) -> Time {
-        self.opened
+        self.seldom.opened
     }
 
     /// When something last came.
@@ -189,7 +213,7 @@ impl Link {
     /// The form in which the peer reads ids.
     #[must_use]
     pub fn form(&self) -> IdForm {
-        self.peer.as_ref().map_or(self.local.usual_form(), |peer| peer.form)
+        self.form
     }
 
     /// Whether frames to this peer may share a write.
@@ -226,11 +250,9 @@ impl Link {
     /// `None` when the peer has enough to read at the moment: the frame then comes as
     /// [`LinkOutput::Send`] in its turn.
     pub fn frame(&mut self, now: Time, fanout: &mut Fanout) -> Option<OutFrame> {
-        let is_kept =
-            self.repeats() && fanout.message().frame().plain().len() <= Self::MAX_REPEATED;
-        // One that is too large takes the place of the one before all the same: repeating an older
-        // frame could undo what the last one did.
-        self.last_sent = is_kept.then(|| fanout.message().clone());
+        if self.repeats() {
+            self.keep_to_repeat(fanout.message());
+        }
         // js2p takes a plain frame for a zlib stream when its digest happens to begin like one, and
         // unpacks it without checking: it drops the link then, or hangs.
         let is_js = self.form() == IdForm::Str && !self.gathers();
@@ -240,7 +262,10 @@ impl Link {
             fanout.frame(self.compression)
         };
         self.queue(now, frame.weight());
-        let Some(window) = &mut self.window else { return Some(frame) };
+        if !self.has_window {
+            return Some(frame);
+        }
+        let Some(window) = &mut self.seldom.window else { return Some(frame) };
         let frame = window.admit(now, frame);
         if frame.is_none() && self.queued > Self::MAX_HELD {
             let (queued, limit) = (self.queued, Self::MAX_HELD);
@@ -255,8 +280,8 @@ impl Link {
     /// closes, and remembers it by a handshake on the other (spec section 13, js2p 7). Without
     /// effect before the peer's own handshake.
     pub fn greet_again(&mut self, now: Time) {
-        if let Some(form) = self.peer.as_ref().map(|peer| peer.form).filter(|_| !self.closing) {
-            self.greet(now, form);
+        if self.peer.is_some() && !self.closing {
+            self.greet(now, self.form);
         }
     }
 
@@ -274,12 +299,14 @@ impl Link {
     /// over a thin line takes its time.
     pub fn handle_flushed(&mut self, now: Time, bytes: usize) {
         self.queued = self.queued.saturating_sub(bytes);
-        self.left_since = self.left_since.saturating_add(bytes);
-        if !self.is_full() {
-            self.full_since = None;
-        } else if self.left_since >= self.local.config().send_queue {
-            self.full_since = Some(now);
-            self.left_since = 0;
+        if !self.was_full {
+            return;
+        }
+        self.was_full = self.is_full();
+        self.seldom.left_since = self.seldom.left_since.saturating_add(bytes);
+        if self.seldom.left_since >= self.local.config().send_queue {
+            self.seldom.full_since = now;
+            self.seldom.left_since = 0;
         }
     }
 
@@ -316,9 +343,10 @@ impl Link {
             }
             return Some(message);
         }
-        self.early.push(message);
-        let bytes: usize = self.early.iter().map(|message| message.body().len()).sum();
-        if self.early.len() > Self::MAX_EARLY || bytes > Self::MAX_EARLY_BYTES {
+        let early = &mut self.seldom.early;
+        early.push(message);
+        let bytes: usize = early.iter().map(|message| message.body().len()).sum();
+        if early.len() > Self::MAX_EARLY || bytes > Self::MAX_EARLY_BYTES {
             self.close(now, CloseReason::TooEarly);
         }
         None
@@ -329,113 +357,45 @@ impl Link {
         self.on_sign_of_life(now);
     }
 
-    /// Acts on the deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: Time) {
-        // What one deadline causes may set another for the same moment, where the configuration
-        // leaves no time between the two.
-        while self.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            self.on_deadline(now);
-        }
-    }
-
-    /// The next deadline.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Time> {
-        let config = self.local.config();
-        if self.closing {
-            None
-        } else if self.peer.is_some() {
-            let window = self.window.as_ref().and_then(|window| window.poll_timeout());
-            let deadlines =
-                [window, self.full_deadline(), self.idle_deadline(), self.ping_deadline()];
-            deadlines.into_iter().flatten().min()
-        } else {
-            let handshake = self.opened + config.handshake;
-            let form_wait = (!self.greeted).then(|| self.opened + config.form_wait);
-            Some(form_wait.map_or(handshake, |form_wait| form_wait.min(handshake)))
-        }
-    }
-
-    /// Whether there is something to do or to tell.
-    pub(crate) fn has_output(&self) -> bool {
-        !self.output.is_empty()
+    /// Whether there is something to do or to tell besides a message that was handed back.
+    pub(crate) fn has_more_to_do(&self) -> bool {
+        // It can only be about what waits for a py2p peer.
+        (self.has_window || self.closing) && !self.seldom.output.is_empty()
     }
 
     /// The next thing to do or to tell.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<LinkOutput> {
-        let output = self.output.pop_front();
-        if self.output.is_empty() {
-            self.output = VecDeque::new();
+        let output = self.seldom.output.pop_front();
+        if self.seldom.output.is_empty() {
+            self.seldom.output = VecDeque::new();
         }
         output
     }
 
     fn on_sign_of_life(&mut self, now: Time) {
         self.last_heard = now;
-        self.pinged = None;
+        self.is_pinged = false;
     }
 
     /// A py2p peer has read what it was sent: sends what has waited for that.
     fn on_read(&mut self, now: Time) {
-        let Some(window) = &mut self.window else { return };
+        let Some(window) = &mut self.seldom.window else { return };
         let released = window.on_read(now);
-        self.output.extend(released.into_iter().map(LinkOutput::Send));
+        self.seldom.output.extend(released.into_iter().map(LinkOutput::Send));
         self.ask_what_is_read(now);
     }
 
     fn ask_what_is_read(&mut self, now: Time) {
-        let Some(window) = self.window.as_mut().filter(|window| window.wants_to_ask()) else {
-            return;
-        };
+        let window = self.seldom.window.as_mut().filter(|window| window.wants_to_ask());
+        let Some(window) = window else { return };
         window.on_asked(now);
         let payload = [SubFlag::Request.into(), self.form().value("*")];
         self.tell(now, MainFlag::Whisper, self.form(), &payload);
     }
 
-    /// Acts on the first deadline, which has passed: greets, pings, or closes.
-    fn on_deadline(&mut self, now: Time) {
-        let config = self.local.config();
-        let is_past = |deadline: Option<Time>| deadline.is_some_and(|deadline| deadline <= now);
-        if self.peer.is_none() {
-            if is_past(Some(self.opened + config.handshake)) {
-                let seconds = config.handshake.as_secs();
-                self.close(now, CloseReason::NoHandshake { seconds });
-            } else {
-                self.greet(now, self.local.usual_form());
-            }
-        } else if is_past(self.window.as_ref().and_then(|window| window.poll_timeout())) {
-            self.on_read(now);
-        } else if is_past(self.full_deadline()) {
-            let (queued, limit) = (self.queued, config.send_queue);
-            self.end(CloseReason::SlowReader { queued, limit });
-        } else if is_past(self.idle_deadline()) || self.pinged.is_some() {
-            let seconds = now.since(self.last_heard).as_secs();
-            self.end(CloseReason::Idle { seconds });
-        } else {
-            self.pinged = Some(now);
-            self.send_sign(now, MainFlag::Ping);
-        }
-    }
-
-    fn full_deadline(&self) -> Option<Time> {
-        self.full_since.map(|since| since + self.local.config().slow)
-    }
-
-    fn idle_deadline(&self) -> Option<Time> {
-        self.local.config().idle.map(|idle| self.last_heard + idle)
-    }
-
-    /// When to ask an rs2p peer for a sign of life, or to give it up after that.
-    fn ping_deadline(&self) -> Option<Time> {
-        let keepalive = self.local.config().keepalive.filter(|_| self.gathers())?;
-        // Counted from the ping itself: a node that has slept past both deadlines still gives the
-        // peer time to answer.
-        Some(self.pinged.unwrap_or(self.last_heard) + keepalive)
-    }
-
     fn on_handshake(&mut self, now: Time, message: &Message) {
-        let handshake = match Handshake::decode(message, &self.local.config().limits) {
+        let mut handshake = match Handshake::decode(message, &self.local.config().limits) {
             Ok(handshake) => handshake,
             Err(error) => return self.close(now, CloseReason::Handshake(error)),
         };
@@ -451,7 +411,7 @@ impl Link {
         if self.peer.as_ref().is_some_and(|peer| peer.id != handshake.id) {
             return self.end(CloseReason::IdentityChanged);
         }
-        let opened_to_rs2p = self.origin.is_outgoing() && handshake.can(Capability::RS2P);
+        let opened_to_rs2p = self.origin().is_outgoing() && handshake.can(Capability::RS2P);
         if !self.greeted {
             if opened_to_rs2p {
                 self.greeted = true;
@@ -464,15 +424,20 @@ impl Link {
         }
         self.compression = handshake.compression(&self.local.config().compression);
         self.is_rs2p = handshake.can(Capability::RS2P);
+        self.form = handshake.form;
+        if !self.repeats() {
+            self.seldom.last_sent = None;
+        }
+        self.local.share_with(&mut handshake);
         let first = self.peer.replace(Arc::new(handshake)).is_none();
         if first {
-            let is_py = self.form() == IdForm::Bin && !self.is_rs2p;
-            self.window = is_py.then(Box::default);
-            self.output.push_back(LinkOutput::Established);
-            self.output.extend(self.early.drain(..).map(LinkOutput::Message));
-            self.early = Vec::new();
+            self.has_window = self.form == IdForm::Bin && !self.is_rs2p;
+            self.seldom.window = self.has_window.then(Box::default);
+            self.seldom.output.push_back(LinkOutput::Established);
+            let early = std::mem::take(&mut self.seldom.early);
+            self.seldom.output.extend(early.into_iter().map(LinkOutput::Message));
         } else {
-            self.output.push_back(LinkOutput::Repeated);
+            self.seldom.output.push_back(LinkOutput::Repeated);
         }
     }
 
@@ -491,8 +456,8 @@ impl Link {
             Some(SubFlag::Resend) => {
                 self.compression = None;
                 // Once for each frame, so that two peers cannot keep each other busy.
-                if let Some(message) = self.last_sent.take() {
-                    self.send(now, message.into());
+                if let Some(message) = self.seldom.last_sent.take() {
+                    self.send(now, (*message).into());
                 }
             }
             _ => {}
@@ -538,29 +503,46 @@ impl Link {
     fn end(&mut self, reason: CloseReason) {
         if !self.closing {
             self.closing = true;
-            self.early = Vec::new();
-            let held = self.window.take().map(|mut window| window.empty()).unwrap_or_default();
-            self.output.extend(held.into_iter().map(LinkOutput::Send));
-            self.output.push_back(LinkOutput::Close(reason));
+            self.has_window = false;
+            let Seldom { early, window, output, .. } = &mut *self.seldom;
+            *early = Vec::new();
+            let held = window.take().map(|mut window| window.empty()).unwrap_or_default();
+            output.extend(held.into_iter().map(LinkOutput::Send));
+            output.push_back(LinkOutput::Close(reason));
         }
     }
 
     fn send(&mut self, now: Time, frame: OutFrame) {
         self.queue(now, frame.weight());
-        self.output.push_back(LinkOutput::Send(frame));
+        self.seldom.output.push_back(LinkOutput::Send(frame));
     }
 
     fn queue(&mut self, now: Time, weight: usize) {
         self.queued += weight;
-        if self.is_full() && self.full_since.is_none() {
-            self.full_since = Some(now);
-            self.left_since = 0;
+        if self.is_full() && !self.was_full {
+            self.was_full = true;
+            self.seldom.full_since = now;
+            self.seldom.left_since = 0;
         }
     }
 
     /// A frame is taken whatever its size when nothing else waits.
     fn is_full(&self) -> bool {
         self.queued > 0 && self.queued >= self.local.config().send_queue
+    }
+
+    fn keep_to_repeat(&mut self, message: &Message) {
+        // One that is too large takes the place of the one before all the same: repeating an older
+        // frame could undo what the last one did.
+        if message.frame().plain().len() > Self::MAX_REPEATED {
+            self.seldom.last_sent = None;
+            return;
+        }
+        let message = message.clone();
+        match &mut self.seldom.last_sent {
+            Some(last_sent) => **last_sent = message,
+            None => self.seldom.last_sent = Some(Box::new(message)),
+        }
     }
 
     /// Whether the peer may ask to repeat the last frame.

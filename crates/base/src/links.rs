@@ -1,6 +1,6 @@
 //! All links of a node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rs2p_wire::{IdForm, Message, MessageError};
@@ -13,6 +13,7 @@ use crate::local_node::LocalNode;
 use crate::machine::{CloseReason, DialError, DialId, Input, LinkId, Machine, Origin, Output};
 use crate::out_frame::Fanout;
 use crate::time::Time;
+use crate::vec_map::VecMap;
 
 /// The links of a node, as a machine: the lowest layer that a protocol of one's own can own.
 ///
@@ -24,10 +25,9 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Links {
     local: Arc<LocalNode>,
-    /// Boxed, since a map sets memory aside for eleven at once.
-    links: BTreeMap<LinkId, Box<Link>>,
+    links: VecMap<LinkId, Link>,
     /// Dials on their way, with the form in which the peer is known to write ids.
-    dials: BTreeMap<DialId, Option<IdForm>>,
+    dials: VecMap<DialId, Option<IdForm>>,
     next_dial: u64,
     deadlines: Deadlines<LinkId>,
     output: VecDeque<Output<LinkEvent>>,
@@ -89,8 +89,8 @@ impl Links {
     pub fn new(local: Arc<LocalNode>) -> Self {
         Self {
             local,
-            links: BTreeMap::new(),
-            dials: BTreeMap::new(),
+            links: VecMap::new(),
+            dials: VecMap::new(),
             next_dial: 0,
             deadlines: Deadlines::new(),
             output: VecDeque::new(),
@@ -126,12 +126,12 @@ impl Links {
     /// A link.
     #[must_use]
     pub fn get(&self, link: LinkId) -> Option<&Link> {
-        self.links.get(&link).map(|link| &**link)
+        self.links.get(&link)
     }
 
     /// All links, those without a handshake yet included, in the order in which they were opened.
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.links.values().map(|link| &**link)
+        self.links.values()
     }
 
     /// How many links there are.
@@ -154,16 +154,25 @@ impl Links {
 
     /// Sends a message, whatever waits before it. Without effect on a link that is gone or closing.
     pub fn send(&mut self, now: Time, link: LinkId, fanout: &mut Fanout) {
-        let Some(via) = Self::live(&mut self.links, link) else { return };
-        let had_room = via.check_room().is_ok();
-        match via.frame(now, fanout) {
-            Some(frame) => {
-                self.output.push_back(Output::Send { link, frame, gather: via.gathers() });
-            }
-            None => return self.drain(link),
+        if let Some(output) = self.frame(now, link, fanout) {
+            self.output.push_back(output);
         }
-        if had_room && via.check_room().is_err() {
-            self.deadlines.set(link, via.poll_timeout());
+    }
+
+    /// As [`send`](Self::send), with the frame put straight behind `output`: the short way past the
+    /// queue, for a layer that passes everything on in turn. Nothing that was told before may wait.
+    pub fn send_by<E>(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        fanout: &mut Fanout,
+        output: &mut VecDeque<Output<E>>,
+    ) {
+        if !self.output.is_empty() {
+            return self.send(now, link, fanout);
+        }
+        if let Some(frame) = self.frame(now, link, fanout) {
+            output.push_back(frame);
         }
     }
 
@@ -204,15 +213,36 @@ impl Links {
         // Hearing from a peer only puts its deadlines off: they are looked at again when due.
         let from = self.links.get_mut(&link)?;
         let message = from.handle_message(now, message);
-        if message.is_none() || from.has_output() {
+        if message.is_none() || from.has_more_to_do() {
             self.drain(link);
         }
         message
     }
 
+    /// Bytes have left a link's send queue: [`Input::Flushed`], of which there is nothing to tell.
+    pub fn handle_flushed(&mut self, now: Time, link: LinkId, bytes: usize) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.handle_flushed(now, bytes);
+        }
+    }
+
     /// A link that is there to stay.
-    fn live(links: &mut BTreeMap<LinkId, Box<Link>>, link: LinkId) -> Option<&mut Link> {
-        links.get_mut(&link).map(|link| &mut **link).filter(|link| !link.is_closing())
+    fn live(links: &mut VecMap<LinkId, Link>, link: LinkId) -> Option<&mut Link> {
+        links.get_mut(&link).filter(|link| !link.is_closing())
+    }
+
+    fn frame<E>(&mut self, now: Time, link: LinkId, fanout: &mut Fanout) -> Option<Output<E>> {
+        let via = Self::live(&mut self.links, link)?;
+        let had_room = via.check_room().is_ok();
+        let Some(frame) = via.frame(now, fanout) else {
+            self.drain(link);
+            return None;
+        };
+        let gather = via.gathers();
+        if had_room && via.check_room().is_err() {
+            self.deadlines.set(link, via.poll_timeout());
+        }
+        Some(Output::Send { link, frame, gather })
     }
 
     fn drain(&mut self, id: LinkId) {
@@ -243,7 +273,7 @@ impl Machine for Links {
                     Origin::Accepted => None,
                 };
                 let opened = Link::open(now, link, origin, remote, self.local.clone(), form);
-                self.links.insert(link, Box::new(opened));
+                self.links.insert(link, opened);
                 self.drain(link);
             }
             Input::DialFailed { dial, error } => {
@@ -267,11 +297,7 @@ impl Machine for Links {
                     from.handle_heard(now);
                 }
             }
-            Input::Flushed { link, bytes } => {
-                if let Some(link) = self.links.get_mut(&link) {
-                    link.handle_flushed(now, bytes);
-                }
-            }
+            Input::Flushed { link, bytes } => self.handle_flushed(now, link, bytes),
             Input::Closed { link: id, reason } => {
                 let Some(link) = self.links.remove(&id) else { return };
                 self.deadlines.set(id, None);
@@ -297,7 +323,12 @@ impl Machine for Links {
     }
 
     fn poll_output(&mut self) -> Option<Output<LinkEvent>> {
-        self.output.pop_front()
+        let output = self.output.pop_front();
+        // A node has nothing to do most of the time.
+        if self.output.is_empty() && self.output.capacity() > 0 {
+            self.output = VecDeque::new();
+        }
+        output
     }
 
     fn poll_timeout(&self) -> Option<Time> {

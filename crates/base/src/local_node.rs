@@ -71,7 +71,8 @@ pub struct LocalNode {
     usual_form: IdForm,
     form_is_known: bool,
     advertised: Option<Endpoint>,
-    capabilities: Vec<Capability>,
+    methods: Arc<[u64]>,
+    capabilities: Arc<[Capability]>,
     config: LinkConfig,
 }
 
@@ -95,7 +96,8 @@ impl LocalNode {
             usual_form: if websocket { IdForm::Str } else { IdForm::Bin },
             form_is_known: websocket,
             advertised,
-            capabilities: vec![Capability::RS2P],
+            methods: config.compression.iter().map(|method| method.code()).collect(),
+            capabilities: [Capability::RS2P].into(),
             config,
         }
     }
@@ -104,7 +106,8 @@ impl LocalNode {
     #[must_use]
     pub fn with_capability(mut self, capability: Capability) -> Self {
         if !self.capabilities.contains(&capability) {
-            self.capabilities.push(capability);
+            let known = self.capabilities.iter().copied();
+            self.capabilities = known.chain([capability]).collect();
         }
         self
     }
@@ -159,12 +162,25 @@ impl LocalNode {
     pub(crate) fn handshake(&self, form: IdForm, opening: bool) -> Handshake {
         Handshake {
             id: self.id,
-            protocol: self.protocol_text.to_string(),
+            protocol: self.protocol_text.clone(),
             address: self.advertised.clone(),
-            methods: self.config.compression.iter().map(|method| method.code()).collect(),
+            methods: self.methods.clone(),
             capabilities: self.capabilities.clone(),
             form,
             opening,
+        }
+    }
+
+    /// Keeps of a peer's handshake only what differs from this node's own.
+    pub(crate) fn share_with(&self, handshake: &mut Handshake) {
+        if handshake.protocol == self.protocol_text {
+            handshake.protocol = self.protocol_text.clone();
+        }
+        if handshake.methods == self.methods {
+            handshake.methods = self.methods.clone();
+        }
+        if handshake.capabilities == self.capabilities {
+            handshake.capabilities = self.capabilities.clone();
         }
     }
 }

@@ -55,8 +55,9 @@ impl Add<Duration> for Time {
     /// Saturates; a part of a millisecond counts as a whole one, so that a deadline is never
     /// early.
     fn add(self, duration: Duration) -> Self {
-        let millis = duration.as_nanos().div_ceil(1_000_000);
-        Self(self.0.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX)))
+        let parts = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+        let millis = duration.as_secs().saturating_mul(1_000).saturating_add(parts);
+        Self(self.0.saturating_add(millis))
     }
 }
 

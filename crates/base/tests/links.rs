@@ -55,17 +55,17 @@ fn remote(port: u16) -> Endpoint {
 fn greeting(number: u8, form: IdForm) -> Handshake {
     Handshake {
         id: id(number),
-        protocol: Protocol::new("mesh", "Plaintext").id().to_string(),
+        protocol: Protocol::new("mesh", "Plaintext").id().to_string().into(),
         address: None,
-        methods: Vec::new(),
-        capabilities: Vec::new(),
+        methods: [].into(),
+        capabilities: [].into(),
         form,
         opening: false,
     }
 }
 
 fn rs2p_greeting(number: u8) -> Handshake {
-    Handshake { capabilities: vec![Capability::RS2P], ..greeting(number, IdForm::Bin) }
+    Handshake { capabilities: [Capability::RS2P].into(), ..greeting(number, IdForm::Bin) }
 }
 
 fn handshake(handshake: &Handshake) -> Message {

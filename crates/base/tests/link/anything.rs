@@ -175,7 +175,7 @@ fn handshake() -> impl Strategy<Value = Handshake> {
             Handshake {
                 id: id(number),
                 protocol: if foreign { "elsewhere".into() } else { usual.protocol },
-                methods,
+                methods: methods.into(),
                 capabilities: capabilities.into_iter().map(Capability::new).collect(),
                 opening,
                 ..usual

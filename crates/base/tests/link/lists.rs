@@ -16,7 +16,7 @@ fn the_nodes_own_order_chooses_the_method() {
     let methods = |own: &[Compression], announced: &[u64]| {
         let config = LinkConfig { compression: own.to_vec(), ..LinkConfig::default() };
         let mut end = End::open(Origin::Accepted, &node_with(OURS, "Plaintext", config), None);
-        let peer = Handshake { methods: announced.to_vec(), ..greeting(IdForm::Bin) };
+        let peer = Handshake { methods: announced.into(), ..greeting(IdForm::Bin) };
         end.receive(at(1), &frame(&peer));
         end.link.compression()
     };
@@ -40,7 +40,7 @@ fn a_repeated_handshake_with_other_methods_changes_the_compression() {
         (vec![17], Some(Compression::Gzip)),
         (vec![18, 32], Some(Compression::Snappy)),
     ] {
-        let again = Handshake { methods, ..greeting(IdForm::Bin) };
+        let again = Handshake { methods: methods.into(), ..greeting(IdForm::Bin) };
         end.receive(at(2), &frame(&again));
         assert_eq!(end.link.compression(), expected);
         assert_eq!(end.peer(), Some(again));
@@ -81,7 +81,7 @@ fn methods_that_a_build_lacks_are_neither_announced_nor_used() {
     let methods = all.iter().map(|method| method.code()).collect();
     end.receive(at(1), &frame(&Handshake { methods, ..greeting(IdForm::Bin) }));
     let codes: Vec<_> = built_in.iter().map(|method| method.code()).collect();
-    assert_eq!(handshakes(&end.take_sent())[0].methods, codes);
+    assert_eq!(*handshakes(&end.take_sent())[0].methods, *codes);
     assert_eq!(end.link.compression(), built_in.first().copied());
 }
 

@@ -62,10 +62,10 @@ fn node_with(number: u8, encryption: &str, config: LinkConfig) -> Arc<LocalNode>
 fn greeting(form: IdForm) -> Handshake {
     Handshake {
         id: id(THEIRS),
-        protocol: Protocol::new("mesh", "Plaintext").id().to_string(),
+        protocol: Protocol::new("mesh", "Plaintext").id().to_string().into(),
         address: Some(Endpoint::new("127.0.0.1", 9).unwrap()),
-        methods: vec![19, 17],
-        capabilities: Vec::new(),
+        methods: [19, 17].into(),
+        capabilities: [].into(),
         form,
         opening: false,
     }
@@ -73,7 +73,7 @@ fn greeting(form: IdForm) -> Handshake {
 
 /// The handshake of an rs2p node.
 fn rs2p_greeting() -> Handshake {
-    Handshake { capabilities: vec![Capability::RS2P], ..greeting(IdForm::Bin) }
+    Handshake { capabilities: [Capability::RS2P].into(), ..greeting(IdForm::Bin) }
 }
 
 /// The bytes of a handshake's frame.

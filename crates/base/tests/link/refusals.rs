@@ -36,7 +36,7 @@ fn another_network_is_refused_by_both_names_and_after_a_handshake_in_the_peers_f
 
 #[test]
 fn the_name_of_another_network_is_quoted_to_a_bounded_length() {
-    let stranger = Handshake { protocol: "é".repeat(1_000), ..greeting(IdForm::Str) };
+    let stranger = Handshake { protocol: "é".repeat(1_000).into(), ..greeting(IdForm::Str) };
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &frame(&stranger));
     assert!(matches!(
@@ -230,7 +230,7 @@ fn numbers_beside_the_point_in_a_list_of_methods_are_passed_over() {
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &bytes(&message(MainFlag::Whisper, &payload)));
     assert_eq!(end.told, [Told::Established]);
-    assert_eq!(end.peer().unwrap().methods, [19]);
+    assert_eq!(*end.peer().unwrap().methods, [19]);
 }
 
 #[test]

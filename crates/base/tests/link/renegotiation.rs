@@ -37,7 +37,7 @@ fn a_list_is_taken_and_frames_are_plain_from_then_on_and_nothing_is_answered() {
         assert!(send(&mut end.link, 1, &large).bytes().len() < 500);
 
         end.receive(at(2), &bytes(&methods(numbers)));
-        assert_eq!(end.peer().unwrap().methods, numbers);
+        assert_eq!(*end.peer().unwrap().methods, *numbers);
         assert_eq!(end.link.compression(), None);
         assert_eq!(send(&mut end.link, 5_000, &large).bytes(), large.frame().plain());
         assert_eq!(end.told, [Told::Established]);
@@ -94,7 +94,7 @@ fn when_the_last_frame_was_too_large_to_keep_no_older_one_is_repeated_in_its_pla
 
 #[test]
 fn nothing_is_kept_for_rs2p_peers() {
-    let peer = Handshake { capabilities: vec![Capability::RS2P], ..greeting(IdForm::Bin) };
+    let peer = Handshake { capabilities: [Capability::RS2P].into(), ..greeting(IdForm::Bin) };
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &frame(&peer));
     end.take_sent();

@@ -40,7 +40,7 @@ fn two_nodes_are_established_by_one_handshake_each_and_without_any_deadline() {
 #[test]
 fn the_opening_is_all_that_an_rs2p_peer_ever_gets() {
     let plain = greeting(IdForm::Bin);
-    let first = Handshake { capabilities: vec![Capability::RS2P], ..plain.clone() };
+    let first = Handshake { capabilities: [Capability::RS2P].into(), ..plain.clone() };
     let stranger = Handshake { protocol: "elsewhere".into(), ..plain.clone() };
     let mut end = End::open(DIALLED, &node(OURS), None);
     assert_eq!(end.take_sent().len(), 1);
@@ -116,15 +116,15 @@ fn capabilities_are_announced_and_read() {
     pair.run(at(100));
     let dialler = pair.acceptor.peer().unwrap();
     let announced = [Capability::RS2P, Capability::new(7), Capability::new(63)];
-    assert_eq!(dialler.capabilities, announced);
-    assert_eq!(pair.dialler.peer().unwrap().capabilities, [Capability::RS2P]);
+    assert_eq!(*dialler.capabilities, announced);
+    assert_eq!(*pair.dialler.peer().unwrap().capabilities, [Capability::RS2P]);
 }
 
 #[test]
 fn numbers_that_mean_nothing_to_this_node_are_passed_over() {
     let mut peer = greeting(IdForm::Bin);
-    peer.methods = vec![0x14, 0x3f, 19, 0x80, u64::MAX];
-    peer.capabilities = vec![Capability::new(60)];
+    peer.methods = [0x14, 0x3f, 19, 0x80, u64::MAX].into();
+    peer.capabilities = [Capability::new(60)].into();
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &frame(&peer));
     assert_eq!(end.told, [Told::Established]);
@@ -138,7 +138,24 @@ fn a_handshake_announces_who_and_where_the_node_is() {
     let mut end = End::open(Origin::Accepted, &node(OURS), Some(IdForm::Str));
     let sent = handshakes(&end.take_sent());
     assert_eq!(sent[0].id, id(OURS));
-    assert_eq!(sent[0].protocol, "EpAmyZWv9rZUKmjQgU3FTUD4GrJHvVEXizmghVBc8eGD");
+    assert_eq!(*sent[0].protocol, *"EpAmyZWv9rZUKmjQgU3FTUD4GrJHvVEXizmghVBc8eGD");
     assert_eq!(sent[0].address, Some("127.0.0.1:4034".parse().unwrap()));
-    assert_eq!(sent[0].methods, [32, 19, 17, 16, 18]);
+    assert_eq!(*sent[0].methods, [32, 19, 17, 16, 18]);
+}
+
+#[test]
+fn what_the_peers_tell_alike_is_kept_once_for_all_links() {
+    let local = node(OURS);
+    let peers = [1, 2].map(|number| {
+        let mut end = End::open(Origin::Accepted, &local, None);
+        let methods = [32, 19, 17, 16, 18].into();
+        end.receive(
+            at(1),
+            &frame(&Handshake { id: id(number), methods, ..crate::rs2p_greeting() }),
+        );
+        end.link.peer().unwrap().clone()
+    });
+    assert!(Arc::ptr_eq(&peers[0].protocol, &peers[1].protocol));
+    assert!(Arc::ptr_eq(&peers[0].methods, &peers[1].methods));
+    assert!(Arc::ptr_eq(&peers[0].capabilities, &peers[1].capabilities));
 }

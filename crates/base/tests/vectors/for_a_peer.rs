@@ -98,7 +98,7 @@ fn replay(transcript: &Transcript, ours: &str, theirs: &str) -> bool {
     assert!(peer.capabilities.is_empty() && !end.link.gathers(), "{name}");
 
     let methods = transcript.sent_by(theirs).filter_map(|item| item.methods()).last().unwrap();
-    assert_eq!(peer.methods, methods, "{name}");
+    assert_eq!(*peer.methods, *methods, "{name}");
     let renegotiated = transcript.sent_by(theirs).any(|item| item.is_renegotiation());
     let agreed = Compression::choose(&local.config().compression, &methods);
     assert_eq!(end.link.compression(), agreed.filter(|_| !renegotiated), "{name}");

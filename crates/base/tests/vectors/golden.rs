@@ -33,10 +33,10 @@ fn handshake(item: &Item, flavour: Flavour) -> Handshake {
     let numbers = methods["array"].as_array().unwrap().iter();
     Handshake {
         id: plain_text(id).parse().unwrap(),
-        protocol: plain_text(protocol),
+        protocol: plain_text(protocol).into(),
         address: Some(endpoint(address)),
         methods: numbers.map(|method| method["int"].as_u64().unwrap()).collect(),
-        capabilities: Vec::new(),
+        capabilities: [].into(),
         form: match flavour {
             Flavour::Py2p => IdForm::Bin,
             Flavour::Js2p => IdForm::Str,

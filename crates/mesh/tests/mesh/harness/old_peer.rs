@@ -51,10 +51,10 @@ impl OldPeer {
     pub(crate) fn handshake(&self, now: Time) -> Message {
         let handshake = Handshake {
             id: self.id,
-            protocol: Protocol::new(&*self.subnet, "Plaintext").id().to_string(),
+            protocol: Protocol::new(&*self.subnet, "Plaintext").id().to_string().into(),
             address: self.address.clone(),
-            methods: self.methods.clone(),
-            capabilities: Vec::new(),
+            methods: self.methods.as_slice().into(),
+            capabilities: [].into(),
             form: self.form,
             opening: false,
         };
