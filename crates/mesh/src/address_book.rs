@@ -1,27 +1,34 @@
 //! Where other nodes are said to be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
-use rs2p_base::{Endpoint, NodeId, Time};
+use rs2p_base::{Endpoint, NodeId, Time, VecMap};
 use rs2p_wire::IdForm;
 
 /// Addresses to dial, bounded, each with the time from which it may be tried again.
 #[derive(Debug)]
 pub(crate) struct AddressBook {
-    entries: BTreeMap<Endpoint, Entry>,
+    entries: VecMap<Endpoint, Entry>,
     limit: usize,
     seeds: usize,
     /// Nodes that this node's user has parted from, the last few.
-    parted: VecDeque<NodeId>,
+    parted: VecDeque<Mark>,
+    secret: u64,
 }
+
+/// A node id, cut down to what tells the nodes in a book apart. Ids are what nodes say they are, so
+/// a secret goes in: nobody can make one that is taken for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(NonZeroU64);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// Who is there, as far as is known.
-    pub(crate) id: Option<NodeId>,
+    pub(crate) id: Option<Mark>,
     /// How that node writes ids, once it has been spoken to.
     pub(crate) form: Option<IdForm>,
     ready: Time,
@@ -41,12 +48,14 @@ impl AddressBook {
     /// Nodes that are not dialled because the user has parted from them.
     const MAX_PARTED: usize = 64;
 
-    pub(crate) fn new(limit: usize, seeds: &[Endpoint]) -> Self {
-        let mut book = Self { entries: BTreeMap::new(), limit, seeds: 0, parted: VecDeque::new() };
+    /// `limit`: addresses at the most, seeds not counted; `secret`: what no other node knows.
+    pub(crate) fn new(limit: usize, seeds: Vec<Endpoint>, secret: u64) -> Self {
+        let (entries, parted) = (VecMap::new(), VecDeque::new());
+        let mut book = Self { entries, limit, seeds: 0, parted, secret };
         for seed in seeds {
             let seed_entry =
                 Entry { id: None, form: None, ready: Time::default(), failures: 0, is_seed: true };
-            if book.entries.insert(seed.clone(), seed_entry).is_none() {
+            if book.entries.insert(seed, seed_entry).is_none() {
                 book.seeds += 1;
             }
         }
@@ -61,9 +70,21 @@ impl AddressBook {
         self.entries.get(address)
     }
 
+    /// What the book knows a node by.
+    pub(crate) fn mark(&self, id: NodeId) -> Mark {
+        let bytes = id.to_bytes();
+        let (words, _) = bytes.as_chunks();
+        let mark = words.iter().fold(self.secret, |mark, word| {
+            let product = u128::from(mark ^ u64::from_le_bytes(*word)) * 0x9e37_79b9_7f4a_7c15;
+            product as u64 ^ (product >> 64) as u64
+        });
+        Mark(NonZeroU64::new(mark).unwrap_or(NonZeroU64::MIN))
+    }
+
     /// Somebody says that a node is there; it may be dialled from `ready` on. `true` when the
     /// address is new.
     pub(crate) fn learn(&mut self, address: &Endpoint, id: NodeId, ready: Time) -> bool {
+        let id = self.mark(id);
         if let Some(entry) = self.entries.get_mut(address) {
             // Who was met there outweighs hearsay.
             if entry.form.is_none() {
@@ -84,8 +105,9 @@ impl AddressBook {
 
     /// A node was met there.
     pub(crate) fn met(&mut self, now: Time, address: &Endpoint, id: NodeId, form: IdForm) {
-        self.parted.retain(|parted| *parted != id);
+        self.forgive(id);
         self.learn(address, id, now);
+        let id = self.mark(id);
         if let Some(entry) = self.entries.get_mut(address) {
             entry.id = Some(id);
             entry.form = Some(form);
@@ -94,8 +116,9 @@ impl AddressBook {
 
     /// A node says that it is found there. Who was met there himself outweighs that.
     pub(crate) fn claimed(&mut self, now: Time, address: &Endpoint, id: NodeId, form: IdForm) {
-        self.parted.retain(|parted| *parted != id);
-        let is_other = |entry: &Entry| entry.form.is_some() && entry.id != Some(id);
+        self.forgive(id);
+        let mark = self.mark(id);
+        let is_other = |entry: &Entry| entry.form.is_some() && entry.id != Some(mark);
         if !self.get(address).is_some_and(is_other) {
             self.met(now, address, id, form);
         }
@@ -167,6 +190,7 @@ impl AddressBook {
 
     /// The user does not want the node for a peer: it is dialled only once it has been met again.
     pub(crate) fn part(&mut self, id: NodeId) {
+        let id = self.mark(id);
         self.entries.retain(|_, entry| entry.is_seed || entry.id != Some(id));
         if self.parted.len() == Self::MAX_PARTED {
             self.parted.pop_front();
@@ -190,20 +214,30 @@ impl AddressBook {
         is_wanted: impl Fn(&Endpoint, &Entry) -> bool,
     ) -> Result<Endpoint, Option<Time>> {
         let is_parted = |entry: &Entry| entry.id.is_some_and(|id| self.parted.contains(&id));
-        let wanted = || {
-            let entries = self.entries.iter();
-            entries.filter(|(address, entry)| !is_parted(entry) && is_wanted(address, entry))
-        };
-        let ready = wanted().filter(|(_, entry)| entry.ready <= now).count();
-        if ready == 0 {
-            return Err(wanted().map(|(_, entry)| entry.ready).min());
+        let mut ready = Vec::new();
+        let mut next = None;
+        for (address, entry) in self.entries.iter() {
+            if is_parted(entry) || !is_wanted(address, entry) {
+                continue;
+            }
+            if entry.ready <= now {
+                ready.push(address);
+            } else {
+                next = Some(next.map_or(entry.ready, |next| entry.ready.min(next)));
+            }
         }
-        let chosen = rng.random_range(0..ready);
-        wanted()
-            .filter(|(_, entry)| entry.ready <= now)
-            .nth(chosen)
-            .map(|(address, _)| address.clone())
-            .ok_or(None)
+        if ready.is_empty() {
+            return Err(next);
+        }
+        Ok(ready[rng.random_range(0..ready.len())].clone())
+    }
+
+    /// A node is welcome, even if it was parted from.
+    fn forgive(&mut self, id: NodeId) {
+        if !self.parted.is_empty() {
+            let id = self.mark(id);
+            self.parted.retain(|parted| *parted != id);
+        }
     }
 
     /// Makes room: of what failed most often, what is to be tried last.
@@ -237,7 +271,7 @@ mod tests {
     #[test]
     fn a_failing_address_is_tried_ever_more_seldom_and_then_forgotten() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut book = AddressBook::new(10, &[]);
+        let mut book = AddressBook::new(10, Vec::new(), 7);
         let mut now = Time::from_secs(100);
         book.learn(&address(1), id(1), now);
         let mut waits = Vec::new();
@@ -256,7 +290,7 @@ mod tests {
     #[test]
     fn a_seed_is_never_forgotten_and_a_lonely_node_does_not_wait_long() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut book = AddressBook::new(1, &[address(9)]);
+        let mut book = AddressBook::new(1, vec![address(9)], 7);
         let now = Time::from_secs(100);
         for _ in 0..50 {
             book.failed(now, &address(9), true, &mut rng);
@@ -274,7 +308,7 @@ mod tests {
     fn a_node_that_the_user_parted_from_is_dialled_only_once_met_again() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let now = Time::from_secs(100);
-        let mut book = AddressBook::new(10, &[address(9)]);
+        let mut book = AddressBook::new(10, vec![address(9)], 7);
         book.met(now, &address(9), id(9), IdForm::Bin);
         book.learn(&address(1), id(1), now);
         book.part(id(9));
@@ -288,12 +322,12 @@ mod tests {
     #[test]
     fn who_was_met_outweighs_hearsay() {
         let now = Time::from_secs(100);
-        let mut book = AddressBook::new(10, &[]);
+        let mut book = AddressBook::new(10, Vec::new(), 7);
         assert!(book.learn(&address(1), id(1), now));
         assert!(!book.learn(&address(1), id(2), now));
-        assert_eq!(book.get(&address(1)).unwrap().id, Some(id(2)));
+        assert_eq!(book.get(&address(1)).unwrap().id, Some(book.mark(id(2))));
         book.met(now, &address(1), id(3), IdForm::Bin);
         book.learn(&address(1), id(4), now);
-        assert_eq!(book.get(&address(1)).unwrap().id, Some(id(3)));
+        assert_eq!(book.get(&address(1)).unwrap().id, Some(book.mark(id(3))));
     }
 }

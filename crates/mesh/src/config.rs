@@ -33,6 +33,22 @@ pub struct MeshConfig {
     pub capabilities: Vec<Capability>,
 }
 
+/// The options that are asked for while a node runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) max_outgoing: usize,
+    pub(crate) max_peers: usize,
+    pub(crate) max_deferred: usize,
+    pub(crate) defer: Duration,
+}
+
+impl From<&MeshConfig> for Bounds {
+    fn from(config: &MeshConfig) -> Self {
+        let MeshConfig { max_outgoing, max_peers, max_deferred, defer, .. } = *config;
+        Self { max_outgoing, max_peers, max_deferred, defer }
+    }
+}
+
 impl Default for MeshConfig {
     fn default() -> Self {
         Self {

@@ -66,7 +66,7 @@ impl Mesh {
         if self.peers.is_empty() {
             return Err(SendError::NoPeers);
         }
-        let limit = self.config.max_deferred;
+        let limit = self.bounds.max_deferred;
         if self.deferred.len() >= limit {
             return Err(SendError::TooManyDeferred { limit });
         }
@@ -76,7 +76,7 @@ impl Mesh {
         let own_id = self.local().id_text();
         let asked_as =
             NodeId::derive(own_id, &self.local().protocol(), &format!("{request:?} {now}"));
-        let until = now + self.config.defer;
+        let until = now + self.bounds.defer;
         let asked_as = asked_as.to_string();
         let deferred = Deferred { to, payload, asked_as, until, dials_left: MAX_DIALS };
         self.deferred.insert(request, deferred);
@@ -165,7 +165,7 @@ impl Mesh {
         }
         let to = deferred.to;
         self.deferred.remove(&request);
-        let seconds = self.config.defer.as_secs();
+        let seconds = self.bounds.defer.as_secs();
         let result = Err(DeliverError::NotFound { to, seconds });
         self.tell(MeshEvent::Delivered { request, result });
     }

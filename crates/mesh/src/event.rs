@@ -1,8 +1,9 @@
 //! What a mesh node tells.
 
 use std::fmt;
+use std::sync::Arc;
 
-use rs2p_base::{CloseReason, Endpoint, LinkId, NodeId, RequestId};
+use rs2p_base::{CloseReason, Endpoint, Handshake, LinkId, NodeId, RequestId};
 use rs2p_wire::{Limits, MainFlag, Message, MessageId, SubFlag, Value};
 
 use crate::error::{ConnectError, DeliverError};
@@ -70,7 +71,7 @@ pub struct PeerInfo {
 pub struct Received {
     pub(crate) message: Message,
     pub(crate) link: LinkId,
-    pub(crate) neighbour: NodeId,
+    pub(crate) neighbour: Arc<Handshake>,
     pub(crate) limits: Limits,
 }
 
@@ -115,7 +116,7 @@ impl Received {
     /// The peer it came from, which for a broadcast need not be its author.
     #[must_use]
     pub fn neighbour(&self) -> NodeId {
-        self.neighbour
+        self.neighbour.id
     }
 
     /// The link it came on.
@@ -152,7 +153,7 @@ impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Received")
             .field("message", &self.message)
-            .field("neighbour", &self.neighbour)
+            .field("neighbour", &self.neighbour.id)
             .field("link", &self.link)
             .finish()
     }

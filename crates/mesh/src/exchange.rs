@@ -179,10 +179,10 @@ impl Mesh {
         let payload = message.payload(&self.local().config().limits).unwrap_or_default();
         let asker = payload.get(1).and_then(text_bytes).and_then(|id| self.seen_requests.asker(id));
         let mut fanout = Fanout::new(message.clone());
-        for (id, peer) in &self.peers {
+        for (id, peer) in self.peers.iter() {
             let Some(link) = self.links.get(peer.link) else { continue };
-            let is_author = *peer.id_text.as_bytes() == *message.sender();
-            let is_js_asker = is_js(link) && asker == Some(peer.id_text.as_bytes());
+            let is_author = peer.is_named(*id, message.sender());
+            let is_js_asker = is_js(link) && asker.is_some_and(|asker| peer.is_named(*id, asker));
             if *id != from && !is_author && !is_js_asker {
                 self.links.send(now, peer.link, &mut fanout);
             }

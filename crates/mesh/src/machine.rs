@@ -8,12 +8,12 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
 use rs2p_base::{
     CloseReason, Deadlines, DialId, Endpoint, Input, Link, LinkEvent, LinkId, Links, LocalNode,
-    Machine, NodeId, Origin, Output, Protocol, RequestId, Time,
+    Machine, NodeId, Origin, Output, Protocol, RequestId, Time, VecMap,
 };
 use rs2p_wire::{IdForm, MessageId};
 
 use crate::address_book::AddressBook;
-use crate::config::MeshConfig;
+use crate::config::{Bounds, MeshConfig};
 use crate::deferred::Deferred;
 use crate::error::ConnectError;
 use crate::event::{MeshEvent, PeerInfo};
@@ -29,14 +29,14 @@ use crate::waterfall::Waterfall;
 /// owns one and takes from [`MeshEvent`]s what it knows.
 #[derive(Debug)]
 pub struct Mesh {
-    pub(crate) config: MeshConfig,
+    pub(crate) bounds: Bounds,
     pub(crate) links: Links,
-    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: VecMap<NodeId, Peer>,
     pub(crate) book: AddressBook,
     /// Dials on their way and links without a handshake, by the dial that opened them.
-    pub(crate) opening: BTreeMap<DialId, Opening>,
+    pub(crate) opening: VecMap<DialId, Opening>,
     /// Links that this node opened and that are beyond their handshake.
-    pub(crate) dialled: BTreeMap<LinkId, Dialled>,
+    pub(crate) dialled: VecMap<LinkId, Dialled>,
     pub(crate) seen: Waterfall,
     pub(crate) seen_requests: SeenRequests,
     pub(crate) deferred: BTreeMap<RequestId, Deferred>,
@@ -66,8 +66,8 @@ pub(crate) enum Timer {
     Ask,
     /// A deferred message has waited long enough, or is to be asked for once more.
     Deferred(RequestId),
-    /// It has to show whether the link to this peer works.
-    Settle(NodeId),
+    /// It has to show whether this link, which is kept of two, works.
+    Settle(LinkId),
     /// The second link to a peer has had time to deliver what was under way on it.
     Surplus(LinkId),
 }
@@ -99,20 +99,23 @@ impl Mesh {
         config: MeshConfig,
         seed: u64,
     ) -> Self {
-        let mut local = LocalNode::new(id, protocol, advertised, config.link.clone());
+        let bounds = Bounds::from(&config);
+        let mut local = LocalNode::new(id, protocol, advertised, config.link);
         for capability in &config.capabilities {
             local = local.with_capability(*capability);
         }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let secret = rng.next_u64();
         let mut timers = Deadlines::new();
         timers.set(Timer::Dial, (!config.seeds.is_empty()).then(Time::default));
         Self {
+            bounds,
             links: Links::new(Arc::new(local)),
-            peers: BTreeMap::new(),
-            book: AddressBook::new(config.max_addresses, &config.seeds),
-            opening: BTreeMap::new(),
-            dialled: BTreeMap::new(),
-            seen: Waterfall::new(config.max_seen, rng.next_u64()),
+            peers: VecMap::new(),
+            book: AddressBook::new(config.max_addresses, config.seeds, secret),
+            opening: VecMap::new(),
+            dialled: VecMap::new(),
+            seen: Waterfall::new(config.max_seen, secret),
             seen_requests: SeenRequests::default(),
             deferred: BTreeMap::new(),
             handlers: Vec::new(),
@@ -127,7 +130,6 @@ impl Mesh {
             started: None,
             next_request: 0,
             next_nonce: 0,
-            config,
         }
     }
 
@@ -269,7 +271,7 @@ impl Mesh {
         if let Some(address) = &handshake.address {
             self.book.claimed(now, address, id, form);
         }
-        let is_full = self.peers.len() >= self.config.max_peers && !self.peers.contains_key(&id);
+        let is_full = self.peers.len() >= self.bounds.max_peers && !self.peers.contains_key(&id);
         if is_full && !origin.is_outgoing() {
             self.send_peers(now, link);
             self.links.close(now, link, CloseReason::Full);
@@ -287,7 +289,9 @@ impl Mesh {
                 return;
             }
         };
-        self.peers.insert(id, Peer::new(link, id));
+        if let Some(before) = self.peers.insert(id, Peer::new(link, id, origin.is_outgoing())) {
+            self.timers.set(Timer::Settle(before.link), None);
+        }
         self.choose_form();
         self.connect_done(requests, &Ok(id));
         if is_new && let Some(info) = self.peer(id) {
@@ -310,7 +314,7 @@ impl Mesh {
         }
         self.peers.remove(&peer);
         self.choose_form();
-        self.timers.set(Timer::Settle(peer), None);
+        self.timers.set(Timer::Settle(link), None);
         self.ask_wait = ASK_FIRST;
         if self.peers.is_empty() {
             self.book.hurry(now);
@@ -416,6 +420,7 @@ impl Machine for Mesh {
                     self.on_message_in(now, link, message);
                 }
             }
+            Input::Flushed { link, bytes } => return self.links.handle_flushed(now, link, bytes),
             input => self.links.handle_input(now, input),
         }
         self.drain(now);
@@ -430,7 +435,7 @@ impl Machine for Mesh {
             match timer {
                 Timer::Dial => self.dial_more(now),
                 Timer::Ask => self.ask_for_more(now),
-                Timer::Settle(peer) => self.on_settle_due(now, peer),
+                Timer::Settle(link) => self.on_settle_due(now, link),
                 Timer::Surplus(link) => self.links.close(now, link, CloseReason::Surplus),
                 Timer::Deferred(request) => self.on_deferred_due(now, request),
             }
@@ -439,7 +444,13 @@ impl Machine for Mesh {
     }
 
     fn poll_output(&mut self) -> Option<Output<MeshEvent>> {
-        self.output.pop_front()
+        let output = self.output.pop_front();
+        // A node has nothing to do most of the time, and many nodes in one process share the memory
+        // that each gives back.
+        if self.output.is_empty() && self.output.capacity() > 0 {
+            self.output = VecDeque::new();
+        }
+        output
     }
 
     fn poll_timeout(&self) -> Option<Time> {

@@ -111,9 +111,9 @@ impl Mesh {
     /// Sends to all peers but the author and the one it came from.
     pub(crate) fn flood(&mut self, now: Time, message: Message, from: Option<NodeId>) {
         let mut fanout = Fanout::new(message);
-        for (id, peer) in &self.peers {
-            if Some(*id) != from && *peer.id_text.as_bytes() != *fanout.message().sender() {
-                self.links.send(now, peer.link, &mut fanout);
+        for (id, peer) in self.peers.iter() {
+            if Some(*id) != from && !peer.is_named(*id, fanout.message().sender()) {
+                self.links.send_by(now, peer.link, &mut fanout, &mut self.output);
             }
         }
     }
@@ -146,9 +146,7 @@ impl Mesh {
 
     pub(crate) fn on_message_in(&mut self, now: Time, link: LinkId, message: Message) {
         let limits = self.local().config().limits;
-        let Some(neighbour) = self.links.get(link).and_then(Link::peer).map(|peer| peer.id) else {
-            return;
-        };
+        let Some(neighbour) = self.links.get(link).and_then(Link::peer) else { return };
         let is_broadcast = message.kind() == MainFlag::Broadcast;
         if is_broadcast && Time::from_secs(message.time()) + Waterfall::WINDOW < now.whole_secs() {
             self.counts.expired += 1;
@@ -161,19 +159,20 @@ impl Mesh {
         // Old peers drop the neighbour that hands them what they cannot read.
         if let Err(error) = check(&message, &limits) {
             self.counts.malformed += 1;
-            self.problems.note(now, format_args!("{neighbour}: {error}"));
+            self.problems.note(now, format_args!("{}: {error}", neighbour.id));
             return;
         }
+        if is_broadcast && !self.seen.insert(now, message.id()) {
+            self.counts.duplicates += 1;
+            return;
+        }
+        let neighbour = neighbour.clone();
         if is_broadcast {
-            if !self.seen.insert(now, message.id()) {
-                self.counts.duplicates += 1;
-                return;
-            }
-            self.relay(now, &message, neighbour);
+            self.relay(now, &message, neighbour.id);
         }
         match message.sub_flag() {
             Some(SubFlag::Peers) => self.on_peers(now, &message),
-            Some(SubFlag::Request) => self.on_request(now, link, neighbour, &message),
+            Some(SubFlag::Request) => self.on_request(now, link, neighbour.id, &message),
             Some(SubFlag::Response) => self.on_response(now, &message),
             sub_flag => {
                 let received = Received { message, link, neighbour, limits };

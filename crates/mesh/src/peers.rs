@@ -1,12 +1,11 @@
 //! The routing table: who is a peer, and whom to dial.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rs2p_base::{Endpoint, LinkId, NodeId, RequestId, Time};
 
-use crate::address_book::Entry;
+use crate::address_book::{Entry, Mark};
 use crate::machine::{Mesh, Opening, Timer};
 
 /// How long a node with too few links and nobody to dial waits before it asks a peer for more:
@@ -18,8 +17,9 @@ const ASK_LAST: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) link: LinkId,
-    /// Its id as it stands in messages.
-    pub(crate) id_text: Box<str>,
+    pub(crate) outgoing: bool,
+    /// How its id begins where it stands in messages: enough to tell it from most others.
+    beginning: [u8; 8],
     /// When it was last sent a peers list.
     pub(crate) peers_sent: Option<Time>,
     /// When it was asked for an answer that shows whether its link works.
@@ -27,9 +27,23 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(link: LinkId, id: NodeId) -> Self {
-        Self { link, id_text: id.to_string().into(), peers_sent: None, asked: None }
+    pub(crate) fn new(link: LinkId, id: NodeId, outgoing: bool) -> Self {
+        let beginning = beginning(id.to_string().as_bytes());
+        Self { link, outgoing, beginning, peers_sent: None, asked: None }
     }
+
+    /// Whether a text that should be a node's id is that of this peer, whose id is `id`.
+    pub(crate) fn is_named(&self, id: NodeId, text: &[u8]) -> bool {
+        self.beginning == beginning(text) && NodeId::from_text(text) == Ok(id)
+    }
+}
+
+fn beginning(text: &[u8]) -> [u8; 8] {
+    text.first_chunk().copied().unwrap_or_else(|| {
+        let mut short = [0; 8];
+        short[..text.len()].copy_from_slice(text);
+        short
+    })
 }
 
 /// Which of two links to one peer has to go.
@@ -60,8 +74,7 @@ impl Mesh {
     }
 
     pub(crate) fn outgoing_peers(&self) -> usize {
-        let links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
-        links.filter(|link| link.origin().is_outgoing()).count()
+        self.peers.values().filter(|peer| peer.outgoing).count()
     }
 
     pub(crate) fn dial(&mut self, to: Endpoint, requests: Vec<RequestId>) {
@@ -74,10 +87,10 @@ impl Mesh {
     pub(crate) fn dial_more(&mut self, now: Time) {
         let mut next = None;
         while self.lacks_links() {
-            let taken = self.taken();
+            let (known, taken) = (self.known(), self.taken());
             let is_wanted = |address: &Endpoint, entry: &Entry| {
-                !taken.contains(address)
-                    && entry.id.is_none_or(|id| id != self.id() && !self.peers.contains_key(&id))
+                entry.id.is_none_or(|id| known.binary_search(&id).is_err())
+                    && taken.binary_search(&address).is_err()
             };
             let mut rng = self.rng.clone();
             let picked = self.book.pick(now, &mut rng, is_wanted);
@@ -104,7 +117,8 @@ impl Mesh {
     pub(crate) fn ask_for_more(&mut self, now: Time) {
         if !self.peers.is_empty() {
             let chosen = self.rng.random_range(0..self.peers.len());
-            if let Some(link) = self.peers.values().nth(chosen).map(|peer| peer.link) {
+            let chosen = self.peers.values().nth(chosen).map(|peer| peer.link);
+            if let Some(link) = chosen {
                 self.request_peers_of(now, link);
             }
         }
@@ -113,16 +127,45 @@ impl Mesh {
     }
 
     fn lacks_links(&self) -> bool {
-        self.outgoing_peers() + self.opening.len() < self.config.max_outgoing
+        self.outgoing_peers() + self.opening.len() < self.bounds.max_outgoing
     }
 
-    /// Addresses at which somebody is already, or is about to be.
-    fn taken(&self) -> BTreeSet<&Endpoint> {
+    /// Nodes that need no dialling, in order: the peers, and this node itself.
+    fn known(&self) -> Vec<Mark> {
+        let ids = self.peers.keys().copied().chain([self.id()]);
+        let mut known: Vec<Mark> = ids.map(|id| self.book.mark(id)).collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// Addresses at which somebody is already, or is about to be, in order.
+    fn taken(&self) -> Vec<&Endpoint> {
         let opening = self.opening.values().map(|opening| &opening.to);
         let dialled = self.dialled.values().map(|dialled| &dialled.to);
         // A second link to py2p may cost both, so what peers say of themselves is believed here.
         let links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
         let claimed = links.filter_map(|link| link.peer()?.address.as_ref());
-        opening.chain(dialled).chain(claimed).chain(self.local().advertised()).collect()
+        let mut taken = Vec::with_capacity(16);
+        taken.extend(opening.chain(dialled).chain(claimed).chain(self.local().advertised()));
+        taken.sort_unstable();
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_told_from_others_whose_ids_begin_alike_and_from_a_part_of_its_own() {
+        let [short, long] =
+            ["2sei", "2seiabcdefgh"].map(|text| (text, text.parse::<NodeId>().unwrap()));
+        for (text, id) in [short, long] {
+            let peer = Peer::new(LinkId(1), id, true);
+            assert!(peer.is_named(id, text.as_bytes()));
+            for other in ["", "2", "2se", "2sei\0", "2seiabcd", "2seiabcdefgi", "12sei"] {
+                assert!(!peer.is_named(id, other.as_bytes()), "{other} {text}");
+            }
+        }
     }
 }

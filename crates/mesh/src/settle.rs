@@ -36,13 +36,13 @@ impl Mesh {
         if is_js(link) {
             self.links.greet_again(now, kept);
         }
-        self.timers.set(Timer::Settle(peer), Some(now + NOTICED));
+        self.timers.set(Timer::Settle(kept), Some(now + NOTICED));
     }
 
-    pub(crate) fn on_settle_due(&mut self, now: Time, id: NodeId) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(link) = self.links.get(peer.link) else { return };
-        let (kept, last_heard) = (link.id(), link.last_heard());
+    pub(crate) fn on_settle_due(&mut self, now: Time, kept: LinkId) {
+        let Some(link) = self.links.get(kept) else { return };
+        let Some(peer) = link.peer().and_then(|peer| self.peers.get_mut(&peer.id)) else { return };
+        let last_heard = link.last_heard();
         if is_js(link) {
             self.links.greet_again(now, kept);
             return;
@@ -51,7 +51,7 @@ impl Mesh {
             None => {
                 peer.asked = Some(now);
                 self.request_peers_of(now, kept);
-                self.timers.set(Timer::Settle(id), Some(now + ANSWERED));
+                self.timers.set(Timer::Settle(kept), Some(now + ANSWERED));
             }
             // It is dialled anew then.
             Some(asked) if last_heard < asked => {
