@@ -5,22 +5,41 @@
 //! and the same calls give the same run, told by its [`TraceDigest`].
 
 mod datagrams;
+mod fault;
 mod hold;
+mod invariant;
+mod layer;
 mod links;
+mod nemesis;
 mod network;
 mod outcome;
 mod rules;
+mod run;
+mod scenario;
+mod shrink;
 mod sim;
+mod spread;
 mod streams;
+mod tamper;
 mod trace;
 mod wheel;
+mod world;
 
+pub use fault::{Fault, FaultSpec, PlannedFault, Target};
+pub use invariant::{Broken, Violation, Watch};
+pub use layer::{Birth, Layer};
 pub use network::{Datagrams, Latency, Network, NotSquare};
 pub use outcome::{
     BoundOutcome, Distribution, Failure, FaultOutcome, Graph, GraphNode, Outcome, PhaseOutcome,
     Series, Speed,
 };
 pub use rules::{Effect, NodeSet, Rule, RuleId};
+pub use run::{Settings, planned_faults, run};
+pub use scenario::{Bound, FIGURES, Scenario, ScenarioError, Vocabulary};
+pub use shrink::shrink;
 pub use sim::{Crash, Fidelity, NodeIndex, Sim};
+pub use spread::{Quantity, Span, Spread};
 pub use streams::stream;
+pub use tamper::{Fate, Tamper, Tampered};
 pub use trace::{Counts, Moment, TraceDigest, What};
+pub use world::World;

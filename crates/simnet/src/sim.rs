@@ -1,5 +1,6 @@
 //! The engine: nodes, and what happens to them when.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -63,7 +64,7 @@ pub struct Sim<M: Machine> {
     pub(crate) digest: TraceDigest,
     pub(crate) counts: Counts,
     pub(crate) recent: Recent,
-    pub(crate) told: Vec<(NodeIndex, M::Event)>,
+    pub(crate) told: VecDeque<(NodeIndex, M::Event)>,
 }
 
 pub(crate) struct Node<M> {
@@ -112,7 +113,7 @@ impl<M: Machine> Sim<M> {
             digest: TraceDigest::default(),
             counts: Counts::default(),
             recent: Recent::new(),
-            told: Vec::new(),
+            told: VecDeque::new(),
         }
     }
 
@@ -230,13 +231,24 @@ impl<M: Machine> Sim<M> {
 
     /// Lets time pass up to `until` microseconds since the start, and tells each event.
     pub fn run_until(&mut self, until: u64, mut tell: impl FnMut(&Self, NodeIndex, M::Event)) {
-        self.tell_all(&mut tell);
-        while let Some((at, happening)) = self.wheel.pop(until) {
+        while let Some((node, event)) = self.next_event(until) {
+            tell(self, node, event);
+        }
+    }
+
+    /// Lets time pass until a node tells something, or up to `until` microseconds since the start.
+    pub fn next_event(&mut self, until: u64) -> Option<(NodeIndex, M::Event)> {
+        loop {
+            if let Some(told) = self.told.pop_front() {
+                return Some(told);
+            }
+            let Some((at, happening)) = self.wheel.pop(until) else {
+                self.now = self.now.max(until);
+                return None;
+            };
             self.now = at;
             self.happen(happening);
-            self.tell_all(&mut tell);
         }
-        self.now = self.now.max(until);
     }
 
     /// Lets so many microseconds pass, and forgets what nodes tell.
@@ -284,6 +296,13 @@ impl<M: Machine> Sim<M> {
     pub fn neighbours(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> {
         let open = self.nodes[node.0 as usize].open.iter();
         open.filter_map(|link| self.ends.peer_of(*link))
+    }
+
+    /// The node at the other end of an open link.
+    #[must_use]
+    pub fn peer_of(&self, link: LinkId) -> Option<NodeIndex> {
+        self.ends.open_node(link)?;
+        self.ends.peer_of(link)
     }
 
     /// The open ends of a node's links.
@@ -369,18 +388,6 @@ impl<M: Machine> Sim<M> {
         self.recent.note(self.now, node, what);
     }
 
-    fn tell_all(&mut self, tell: &mut impl FnMut(&Self, NodeIndex, M::Event)) {
-        if self.told.is_empty() {
-            return;
-        }
-        let mut told = std::mem::take(&mut self.told);
-        for (node, event) in told.drain(..) {
-            tell(self, node, event);
-        }
-        // Nothing can have been told meanwhile; the room is used again.
-        self.told = told;
-    }
-
     fn happen(&mut self, happening: Happening) {
         let now = if self.held == 0 { Some(happening) } else { self.hold_back(happening) };
         if let Some(happening) = now {
@@ -457,7 +464,7 @@ impl<M: Machine> Sim<M> {
                     self.counts.events += 1;
                     self.digest.note(self.now, u64::from(node.0) | 1 << 40, self.counts.events);
                     self.recent.note(self.now, node, What::Event);
-                    self.told.push((node, event));
+                    self.told.push_back((node, event));
                 }
                 _ => {}
             }
