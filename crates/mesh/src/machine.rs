@@ -206,6 +206,13 @@ impl Mesh {
         self.peers.len()
     }
 
+    /// How many broadcasts are remembered, in order to recognise them:
+    /// [`MeshConfig::max_seen`] at the most.
+    #[must_use]
+    pub fn seen_count(&self) -> usize {
+        self.seen.len()
+    }
+
     /// The link of a peer or of a node about to become one.
     #[must_use]
     pub fn link(&self, link: LinkId) -> Option<&Link> {

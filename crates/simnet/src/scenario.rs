@@ -316,6 +316,13 @@ impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
         Ok(())
     }
 
+    /// How long it lasts with this seed.
+    #[must_use]
+    pub fn lasts(&self, seed: u64) -> Span {
+        let phases = self.phases.iter().enumerate();
+        Span(phases.map(|(n, it)| it.lasts.draw(seed, &format!("phase.{}.lasts", n + 1)).0).sum())
+    }
+
     /// What this seed makes of it.
     pub(crate) fn plan(&self, seed: u64, nodes: Option<u32>, vocabulary: Vocabulary) -> Plan<W> {
         let mut drawn = BTreeMap::new();

@@ -52,6 +52,12 @@ impl<M: Machine> World<M> {
         self.byzantine.contains(&node)
     }
 
+    /// Whether any node misbehaves on purpose.
+    #[must_use]
+    pub fn has_byzantine(&self) -> bool {
+        !self.byzantine.is_empty()
+    }
+
     /// Whether a node is of the core, or none has been named.
     #[must_use]
     pub fn is_core(&self, node: NodeIndex) -> bool {

@@ -1,0 +1,47 @@
+//! The scenarios that come with the project.
+
+/// A scenario that comes with the project.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its name: the layer, and what happens.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltIn {
+            name: $name,
+            source: include_str!(concat!("../scenarios/", $name, ".toml")),
+        }),*]
+    };
+}
+
+/// All of them.
+pub const BUILT_IN: &[BuiltIn] = built_in![
+    "mesh/flood",
+    "mesh/churn",
+    "mesh/crash",
+    "mesh/partition",
+    "mesh/loss",
+    "mesh/clock",
+    "mesh/byzantine",
+    "mesh/memory",
+    "mesh/chaos",
+    "mesh/core",
+];
+
+/// What a tour shows: which of them, with how many nodes.
+pub const TOUR: &[(&str, u32)] = &[
+    ("mesh/flood", 10_000),
+    ("mesh/churn", 300),
+    ("mesh/crash", 1_000),
+    ("mesh/partition", 300),
+    ("mesh/loss", 300),
+    ("mesh/clock", 300),
+    ("mesh/byzantine", 300),
+    ("mesh/memory", 30),
+    ("mesh/chaos", 100),
+    ("mesh/core", 100),
+];
