@@ -51,9 +51,10 @@ impl Default for Said {
     }
 }
 
+/// Of microseconds up to an hour, or of links, told apart to three digits.
 fn histogram() -> Histogram<u64> {
-    // Three digits is within what the library takes.
-    Histogram::new(3).unwrap_or_else(|_| unreachable!("a histogram takes up to five digits"))
+    Histogram::new_with_max(3_600_000_000, 3)
+        .unwrap_or_else(|_| unreachable!("three digits are few enough"))
 }
 
 impl Said {
