@@ -84,6 +84,17 @@ impl<K: Copy + Ord> Deadlines<K> {
         Some(key)
     }
 
+    /// The keys whose deadlines are not later than `time`.
+    pub fn until(&self, time: Time) -> impl Iterator<Item = K> {
+        let (few, many) = match &self.kept {
+            Kept::Few(few) => (Some(few), None),
+            Kept::Many(trees) => (None, Some(&trees.by_time)),
+        };
+        let few = few.into_iter().flatten().filter(move |(deadline, _)| *deadline <= time);
+        let many = many.into_iter().flatten().take_while(move |(deadline, _)| *deadline <= time);
+        few.chain(many).map(|(_, key)| *key)
+    }
+
     /// How many keys have a deadline.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -190,6 +201,10 @@ mod tests {
                 prop_assert_eq!(deadlines.next(), expected.values().min().copied());
                 prop_assert_eq!(deadlines.len(), expected.len());
             }
+            let soon = Time::from_millis(20);
+            let mut until: Vec<_> = deadlines.until(soon).collect();
+            until.sort_unstable();
+            prop_assert!(until.iter().eq(expected.iter().filter(|(_, at)| **at <= soon).map(|(key, _)| key)));
             let mut expected: Vec<_> = expected.into_iter().map(|(key, time)| (time, key)).collect();
             expected.sort_unstable();
             for (time, key) in expected {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rs2p_wire::{IdForm, Message, MessageError};
 
@@ -84,6 +85,9 @@ pub enum LinkEvent {
 }
 
 impl Links {
+    /// Peers that are heard at about the same time are thought of at the same time.
+    const SOON: Duration = Duration::from_secs(1);
+
     /// No links yet.
     #[must_use]
     pub fn new(local: Arc<LocalNode>) -> Self {
@@ -226,6 +230,13 @@ impl Links {
         }
     }
 
+    /// A peer is alive: [`Input::Heard`], of which there is nothing to tell.
+    pub fn handle_heard(&mut self, now: Time, link: LinkId) {
+        if let Some(from) = Self::live(&mut self.links, link) {
+            from.handle_heard(now);
+        }
+    }
+
     /// A link that is there to stay.
     fn live(links: &mut VecMap<LinkId, Link>, link: LinkId) -> Option<&mut Link> {
         links.get_mut(&link).filter(|link| !link.is_closing())
@@ -293,9 +304,7 @@ impl Machine for Links {
                 }
             }
             Input::Heard { link } => {
-                if let Some(from) = Self::live(&mut self.links, link) {
-                    from.handle_heard(now);
-                }
+                self.handle_heard(now, link);
             }
             Input::Flushed { link, bytes } => self.handle_flushed(now, link, bytes),
             Input::Closed { link: id, reason } => {
@@ -314,11 +323,21 @@ impl Machine for Links {
     }
 
     fn handle_timeout(&mut self, now: Time) {
+        if self.deadlines.next().is_none_or(|deadline| deadline > now) {
+            return;
+        }
         while let Some(id) = self.deadlines.pop_due(now) {
             if let Some(link) = self.links.get_mut(&id) {
                 link.handle_timeout(now);
             }
             self.drain(id);
+        }
+        // Deadlines that were put off meanwhile need no timeout of their own to find that out.
+        let soon: Vec<LinkId> = self.deadlines.until(now + Self::SOON).collect();
+        for id in soon {
+            if let Some(link) = self.links.get(&id) {
+                self.deadlines.set(id, link.poll_timeout());
+            }
         }
     }
 

@@ -9,7 +9,7 @@
     reason = "a test that cannot go on fails, and names what it got instead"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -529,6 +529,38 @@ fn a_frame_without_a_message_is_told_and_puts_deadlines_off() {
     links.handle_timeout(at(30_000));
     assert_eq!(take(&mut links), [Told::Malformed(FIRST)]);
     assert_eq!(links.poll_timeout(), Some(at(59_000)));
+}
+
+#[test]
+fn peers_that_were_heard_at_about_the_same_time_are_thought_of_at_the_same_time() {
+    let mut links = links();
+    for number in 1..30 {
+        establish(
+            &mut links,
+            at(10 * u64::from(number)),
+            LinkId(number.into()),
+            &rs2p_greeting(number),
+        );
+    }
+    for number in 1..30 {
+        links.handle_input(at(20_000), Input::Heard { link: LinkId(number) });
+    }
+    let first = links.poll_timeout().unwrap();
+    assert_eq!(first, at(30_010));
+    links.handle_timeout(first);
+    assert_eq!(links.poll_timeout(), Some(at(50_000)));
+}
+
+#[test]
+fn what_is_sent_past_the_queue_comes_behind_what_waits_there() {
+    let mut links = links();
+    establish(&mut links, at(0), FIRST, &rs2p_greeting(THEIRS));
+    let mut output: VecDeque<Output<()>> = VecDeque::new();
+    links.send_by(at(1), FIRST, &mut Fanout::new(whisper("straight")), &mut output);
+    assert_eq!((output.len(), take(&mut links).len()), (1, 0));
+    links.send(at(1), FIRST, &mut Fanout::new(whisper("first")));
+    links.send_by(at(1), FIRST, &mut Fanout::new(whisper("second")), &mut output);
+    assert_eq!((output.len(), take(&mut links).len()), (1, 2));
 }
 
 #[test]

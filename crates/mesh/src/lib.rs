@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod exchange;
 mod handlers;
+mod id_set;
 mod machine;
 mod messages;
 mod peers;

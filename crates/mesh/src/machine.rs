@@ -428,6 +428,7 @@ impl Machine for Mesh {
                 }
             }
             Input::Flushed { link, bytes } => return self.links.handle_flushed(now, link, bytes),
+            Input::Heard { link } => return self.links.handle_heard(now, link),
             input => self.links.handle_input(now, input),
         }
         self.drain(now);

@@ -1,13 +1,11 @@
 //! Which broadcasts this node has seen (spec section 7.3).
 
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use rs2p_base::Time;
 use rs2p_wire::MessageId;
 
-#[expect(clippy::disallowed_types, reason = "seeded, and never iterated over")]
-type IdSet = std::collections::HashSet<u64, IdHasher>;
+use crate::id_set::IdSet;
 
 /// Remembers broadcasts, so that each is handled and relayed once.
 ///
@@ -19,6 +17,7 @@ type IdSet = std::collections::HashSet<u64, IdHasher>;
 pub(crate) struct Waterfall {
     young: IdSet,
     old: IdSet,
+    seed: u64,
     /// When the young ids become the old ones.
     turn: Option<Time>,
     limit: usize,
@@ -32,10 +31,10 @@ impl Waterfall {
 
     /// `limit`: ids at the most; `seed` keeps strangers from aiming at the same bucket.
     pub(crate) fn new(limit: usize, seed: u64) -> Self {
-        let hasher = IdHasher { state: seed };
         Self {
-            young: IdSet::with_hasher(hasher),
-            old: IdSet::with_hasher(hasher),
+            young: IdSet::default(),
+            old: IdSet::default(),
+            seed,
             turn: None,
             limit: limit.max(2),
         }
@@ -43,19 +42,19 @@ impl Waterfall {
 
     pub(crate) fn contains(&self, id: &MessageId) -> bool {
         let id = short(id);
-        self.young.contains(&id) || self.old.contains(&id)
+        self.young.contains(id, self.seed) || self.old.contains(id, self.seed)
     }
 
     /// `false` when it is known already.
     pub(crate) fn insert(&mut self, now: Time, id: MessageId) -> bool {
         let id = short(&id);
-        if self.old.contains(&id) || !self.young.insert(id) {
+        if self.old.contains(id, self.seed) || !self.young.insert(id, self.seed) {
             return false;
         }
         if self.young.len() >= self.limit / 2 {
             self.turn(now);
             // At this pace the next half fills as well.
-            self.young.reserve(self.limit / 2);
+            self.young = IdSet::with_room(self.limit / 2);
         }
         self.turn.get_or_insert(now + Self::KEEP);
         true
@@ -76,9 +75,8 @@ impl Waterfall {
     }
 
     fn turn(&mut self, now: Time) {
-        let hasher = *self.young.hasher();
-        self.old = std::mem::replace(&mut self.young, IdSet::with_hasher(hasher));
-        self.turn = (!self.old.is_empty()).then(|| now + Self::KEEP);
+        self.old = std::mem::take(&mut self.young);
+        self.turn = (self.old.len() > 0).then(|| now + Self::KEEP);
     }
 }
 
@@ -87,43 +85,6 @@ impl Waterfall {
 fn short(id: &MessageId) -> u64 {
     let (words, _) = id.as_bytes().as_chunks();
     u64::from_le_bytes(words[0])
-}
-
-/// Ids are digests, so most of the work is done; the seed mixes in what nobody outside knows.
-#[derive(Clone, Copy, Debug)]
-struct IdHasher {
-    state: u64,
-}
-
-impl IdHasher {
-    fn mix(&mut self, word: u64) {
-        let product = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15;
-        self.state = product as u64 ^ (product >> 64) as u64;
-    }
-}
-
-impl BuildHasher for IdHasher {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        *self
-    }
-}
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(word) = bytes.first_chunk() {
-            self.mix(u64::from_le_bytes(*word));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.mix(id);
-    }
-
-    fn finish(&self) -> u64 {
-        self.state
-    }
 }
 
 #[cfg(test)]
