@@ -10,6 +10,7 @@ mod ci;
 mod fuzz;
 mod interop;
 mod man;
+mod simnet;
 mod step;
 mod test;
 mod tidy;
@@ -41,6 +42,7 @@ enum Command {
     Fuzz(fuzz::Args),
     Interop(interop::Args),
     Man(man::Args),
+    Simnet(simnet::Args),
     Test(test::Args),
     Tidy(tidy::Args),
 }
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     // Wrong usage ends here, with exit status 2.
     let cli = Cli::parse();
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("\nerror: {error}");
             ExitCode::FAILURE
@@ -57,17 +59,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn Error>> {
+fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     let workspace = Workspace::load()?;
     match command {
-        Command::Bench(args) => bench::run(&args, &workspace),
-        Command::Ci(args) => ci::run(&args, &workspace),
-        Command::Fuzz(args) => fuzz::run(&args, &workspace),
-        Command::Interop(args) => interop::run(&args, &workspace),
-        Command::Man(args) => man::run(&args, &workspace),
-        Command::Test(args) => test::run(&args, &workspace),
-        Command::Tidy(args) => tidy::run(&args, &workspace),
+        Command::Bench(args) => bench::run(&args, &workspace)?,
+        Command::Ci(args) => ci::run(&args, &workspace)?,
+        Command::Fuzz(args) => fuzz::run(&args, &workspace)?,
+        Command::Interop(args) => interop::run(&args, &workspace)?,
+        Command::Man(args) => man::run(&args, &workspace)?,
+        Command::Simnet(args) => return simnet::run(&args, &workspace),
+        Command::Test(args) => test::run(&args, &workspace)?,
+        Command::Tidy(args) => tidy::run(&args, &workspace)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
