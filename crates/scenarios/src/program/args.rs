@@ -1,7 +1,7 @@
 //! What may be typed behind `simnet`.
 
 use std::collections::BTreeSet;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -58,8 +58,8 @@ pub(crate) struct RunArgs {
     pub(crate) scenarios: Vec<String>,
 
     /// Nodes at the start, in the place of what the scenario says.
-    #[arg(long, value_name = "N")]
-    pub(crate) nodes: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) nodes: Option<u32>,
 
     /// The seed, or the first one: everything random is drawn from it.
     #[arg(long, value_name = "S", default_value_t = 1)]
@@ -195,6 +195,7 @@ mod tests {
             "--list mesh/flood",
             "--runs 0",
             "--nodes 0",
+            "--nodes 1000001",
             "--jobs 0",
             "--shard 2/2",
             "--shard 0/2 --shards 2",

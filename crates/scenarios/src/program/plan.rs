@@ -84,7 +84,7 @@ impl Plan {
                 return Err(usage(format!("{both}: their results could not be told apart")));
             }
             names.push((name, given));
-            let nodes = args.nodes.map(u32::from).or(nodes);
+            let nodes = args.nodes.or(nodes);
             scenarios.push(Planned {
                 given: given.to_owned(),
                 source,
