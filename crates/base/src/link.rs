@@ -46,6 +46,8 @@ pub struct Link {
     compression: Option<Compression>,
     /// Whether the peer was asked for a sign of life, and has not been heard since.
     is_pinged: bool,
+    /// By how many seconds the peer's clock is ahead of this node's.
+    ahead: Option<i32>,
     /// Whether the send queue is full.
     was_full: bool,
     /// Whether there is a window.
@@ -138,6 +140,7 @@ impl Link {
             is_rs2p: false,
             compression: None,
             is_pinged: false,
+            ahead: None,
             was_full: false,
             has_window: false,
             seldom: Box::new(Seldom {
@@ -192,6 +195,13 @@ impl Link {
     #[must_use]
     pub fn last_heard(&self) -> Time {
         self.last_heard
+    }
+
+    /// By how many seconds the peer's clock is ahead of this node's, by what it wrote last to this
+    /// node alone. A peer can write what it likes.
+    #[must_use]
+    pub fn ahead(&self) -> Option<i64> {
+        self.ahead.map(i64::from)
     }
 
     /// What the peer told of itself last, once the handshake is done.
@@ -317,6 +327,13 @@ impl Link {
         self.on_sign_of_life(now);
         if self.closing {
             return None;
+        }
+        // A broadcast may be another node's, and old.
+        if message.kind() != MainFlag::Broadcast {
+            let written = i64::try_from(message.time()).unwrap_or(i64::MAX);
+            let ahead = written.saturating_sub_unsigned(now.as_secs());
+            self.ahead =
+                Some(i32::try_from(ahead).unwrap_or(if ahead < 0 { i32::MIN } else { i32::MAX }));
         }
         match message.kind() {
             MainFlag::Renegotiate => {

@@ -322,6 +322,9 @@ pub enum CloseReason {
     /// There are peers enough.
     #[error("there are peers enough here; the peers list says who else there is")]
     Full,
+    /// There are links enough, and another node has taken this one's place.
+    #[error("another node has taken its place")]
+    Exchanged,
     /// There is another link to the same node.
     #[error("another link to the same node is kept")]
     Surplus,

@@ -18,6 +18,8 @@ pub(crate) struct AddressBook {
     /// Nodes that this node's user has parted from, the last few.
     parted: VecDeque<Mark>,
     secret: u64,
+    /// Lists of peers that have come.
+    lists: u32,
 }
 
 /// A node id, cut down to what tells the nodes in a book apart. Ids are what nodes say they are, so
@@ -33,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) form: Option<IdForm>,
     ready: Time,
     failures: u32,
+    /// Which list of peers named it first, counted.
+    list: u32,
     is_seed: bool,
 }
 
@@ -51,10 +55,16 @@ impl AddressBook {
     /// `limit`: addresses at the most, seeds not counted; `secret`: what no other node knows.
     pub(crate) fn new(limit: usize, seeds: Vec<Endpoint>, secret: u64) -> Self {
         let (entries, parted) = (VecMap::new(), VecDeque::new());
-        let mut book = Self { entries, limit, seeds: 0, parted, secret };
+        let mut book = Self { entries, limit, seeds: 0, parted, secret, lists: 0 };
         for seed in seeds {
-            let seed_entry =
-                Entry { id: None, form: None, ready: Time::default(), failures: 0, is_seed: true };
+            let seed_entry = Entry {
+                id: None,
+                form: None,
+                ready: Time::default(),
+                failures: 0,
+                list: 0,
+                is_seed: true,
+            };
             if book.entries.insert(seed, seed_entry).is_none() {
                 book.seeds += 1;
             }
@@ -98,7 +108,14 @@ impl AddressBook {
         if self.entries.len() - self.seeds >= self.limit {
             self.forget_one();
         }
-        let entry = Entry { id: Some(id), form: None, ready, failures: 0, is_seed: false };
+        let entry = Entry {
+            id: Some(id),
+            form: None,
+            ready,
+            failures: 0,
+            list: self.lists,
+            is_seed: false,
+        };
         self.entries.insert(address.clone(), entry);
         true
     }
@@ -205,12 +222,18 @@ impl AddressBook {
         }
     }
 
+    /// A list of peers has come, and is about to be learnt.
+    pub(crate) fn begin_list(&mut self) {
+        self.lists = self.lists.saturating_add(1);
+    }
+
     /// One of the addresses that may be dialled now, drawn at random; else the time when the next
-    /// one may be.
+    /// one may be. `newest`: only of those that were heard of last.
     pub(crate) fn pick(
         &self,
         now: Time,
         rng: &mut Xoshiro256PlusPlus,
+        newest: bool,
         is_wanted: impl Fn(&Endpoint, &Entry) -> bool,
     ) -> Result<Endpoint, Option<Time>> {
         let is_parted = |entry: &Entry| entry.id.is_some_and(|id| self.parted.contains(&id));
@@ -221,7 +244,7 @@ impl AddressBook {
                 continue;
             }
             if entry.ready <= now {
-                ready.push(address);
+                ready.push((entry.list, address));
             } else {
                 next = Some(next.map_or(entry.ready, |next| entry.ready.min(next)));
             }
@@ -229,7 +252,11 @@ impl AddressBook {
         if ready.is_empty() {
             return Err(next);
         }
-        Ok(ready[rng.random_range(0..ready.len())].clone())
+        if newest {
+            let last = ready.iter().map(|(list, _)| *list).max();
+            ready.retain(|(list, _)| Some(*list) == last);
+        }
+        Ok(ready[rng.random_range(0..ready.len())].1.clone())
     }
 
     /// A node is welcome, even if it was parted from.
@@ -276,15 +303,15 @@ mod tests {
         book.learn(&address(1), id(1), now);
         let mut waits = Vec::new();
         for _ in 0..8 {
-            assert_eq!(book.pick(now, &mut rng, |_, _| true), Ok(address(1)));
+            assert_eq!(book.pick(now, &mut rng, false, |_, _| true), Ok(address(1)));
             book.failed(now, &address(1), false, &mut rng);
-            let ready = book.pick(now, &mut rng, |_, _| true).unwrap_err().unwrap();
+            let ready = book.pick(now, &mut rng, false, |_, _| true).unwrap_err().unwrap();
             waits.push(ready.since(now).as_secs());
             now = ready;
         }
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
         book.failed(now, &address(1), false, &mut rng);
-        assert_eq!(book.pick(now, &mut rng, |_, _| true), Err(None));
+        assert_eq!(book.pick(now, &mut rng, false, |_, _| true), Err(None));
     }
 
     #[test]
@@ -295,7 +322,7 @@ mod tests {
         for _ in 0..50 {
             book.failed(now, &address(9), true, &mut rng);
         }
-        let ready = book.pick(now, &mut rng, |_, _| true).unwrap_err().unwrap();
+        let ready = book.pick(now, &mut rng, false, |_, _| true).unwrap_err().unwrap();
         assert!(ready <= now + Duration::from_secs(20));
         for port in 1..9 {
             book.learn(&address(port), id(1), now);
@@ -314,9 +341,9 @@ mod tests {
         book.part(id(9));
         book.part(id(1));
         assert!(!book.learn(&address(1), id(1), now));
-        assert_eq!(book.pick(now, &mut rng, |_, _| true), Err(None));
+        assert_eq!(book.pick(now, &mut rng, false, |_, _| true), Err(None));
         book.met(now, &address(9), id(9), IdForm::Bin);
-        assert_eq!(book.pick(now, &mut rng, |_, _| true), Ok(address(9)));
+        assert_eq!(book.pick(now, &mut rng, false, |_, _| true), Ok(address(9)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rs2p_wire::{IdForm, MainFlag, MessageId, SubFlag, Value};
 use crate::error::{DeliverError, SendError};
 use crate::event::{MeshEvent, Received};
 use crate::machine::{Mesh, Timer};
-use crate::messages::{encode, payload};
+use crate::messages::payload;
 
 /// A message that waits for a link to its receiver.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Mesh {
             return Err(SendError::TooManyDeferred { limit });
         }
         // Judged now, while the caller can be told.
-        encode(&self.links, now, MainFlag::Whisper, IdForm::Bin, &payload)?;
+        self.encode(now, MainFlag::Whisper, IdForm::Bin, &payload)?;
         let request = self.request_id();
         let own_id = self.local().id_text();
         let asked_as =
@@ -102,7 +102,7 @@ impl Mesh {
         let link = self.peers.get(&to).and_then(|peer| self.links.get(peer.link));
         let (link, form) =
             link.map(|link| (link.id(), Link::form(link))).ok_or(SendError::NoPeers)?;
-        let message = encode(&self.links, now, MainFlag::Whisper, form, payload)?;
+        let message = self.encode(now, MainFlag::Whisper, form, payload)?;
         let id = message.id();
         self.links.try_send(now, link, &mut Fanout::new(message))?;
         self.counts.sent += 1;
@@ -116,7 +116,7 @@ impl Mesh {
         let asked_as = Value::from(deferred.asked_as.as_str());
         let payload = [SubFlag::Request.into(), asked_as, form.value(&deferred.to.to_string())];
         // With a binary sender, by which a node knows that the answer is welcome.
-        let message = encode(&self.links, now, MainFlag::Broadcast, IdForm::Bin, &payload)?;
+        let message = self.encode(now, MainFlag::Broadcast, IdForm::Bin, &payload)?;
         self.seen.insert(now, message.id());
         self.flood(now, message, None);
         Ok(())

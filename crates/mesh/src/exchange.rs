@@ -9,7 +9,6 @@ use rs2p_wire::{IdForm, MainFlag, Message, SubFlag, Value, text_bytes};
 
 use crate::event::MeshEvent;
 use crate::machine::Mesh;
-use crate::messages::encode;
 
 /// Nodes in a peers list of ours, and read from one of a peer's.
 const MAX_LISTED: usize = 64;
@@ -93,14 +92,16 @@ impl Mesh {
         }
     }
 
-    pub(crate) fn on_peers(&mut self, now: Time, message: &Message) {
+    pub(crate) fn on_peers(&mut self, now: Time, link: LinkId, message: &Message) {
         let payload = message.payload(&self.local().config().limits).unwrap_or_default();
         let Some(Value::Array(list)) = payload.get(1) else { return };
-        for entry in list.iter().take(MAX_LISTED) {
-            if let Some((address, id)) = listed(entry) {
-                self.learn(now, &address, id);
-            }
+        let listed: Vec<(Endpoint, NodeId)> =
+            list.iter().take(MAX_LISTED).filter_map(listed).collect();
+        self.book.begin_list();
+        for (address, id) in &listed {
+            self.learn(now, address, *id);
         }
+        self.go_on_with_swap(now, link, &listed);
         self.dial_more(now);
     }
 
@@ -192,7 +193,7 @@ impl Mesh {
     /// Whispers to one peer, in its form; whatever waits before it.
     pub(crate) fn tell_peer(&mut self, now: Time, link: LinkId, payload: &[Value]) {
         let Some(form) = self.links.get(link).map(Link::form) else { return };
-        match encode(&self.links, now, MainFlag::Whisper, form, payload) {
+        match self.encode(now, MainFlag::Whisper, form, payload) {
             Ok(message) => self.links.send(now, link, &mut Fanout::new(message)),
             Err(error) => self.problems.note(now, error),
         }

@@ -19,6 +19,8 @@ mod handlers;
 mod id_set;
 mod machine;
 mod messages;
+mod mixing;
+mod network_time;
 mod peers;
 mod settle;
 #[cfg(feature = "net")]

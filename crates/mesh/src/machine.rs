@@ -19,6 +19,8 @@ use crate::error::ConnectError;
 use crate::event::{MeshEvent, PeerInfo};
 use crate::exchange::SeenRequests;
 use crate::handlers::Handler;
+use crate::mixing::{Missed, Swap};
+use crate::network_time::Clock;
 use crate::peers::{ASK_FIRST, Peer, Surplus};
 use crate::status::{MeshCounts, MeshStatus, Problems};
 use crate::waterfall::Waterfall;
@@ -37,6 +39,13 @@ pub struct Mesh {
     pub(crate) opening: VecMap<DialId, Opening>,
     /// Links that this node opened and that are beyond their handshake.
     pub(crate) dialled: VecMap<LinkId, Dialled>,
+    /// When an address was last dialled, other than by hand.
+    pub(crate) last_dial: Option<Time>,
+    /// Whether there have never been links enough yet.
+    pub(crate) is_joining: bool,
+    pub(crate) missed: Missed,
+    pub(crate) swap: Swap,
+    pub(crate) clock: Clock,
     pub(crate) seen: Waterfall,
     pub(crate) seen_requests: SeenRequests,
     pub(crate) deferred: BTreeMap<RequestId, Deferred>,
@@ -68,6 +77,12 @@ pub(crate) enum Timer {
     Deferred(RequestId),
     /// It has to show whether this link, which is kept of two, works.
     Settle(LinkId),
+    /// It is time to look for a peer that has fallen silent.
+    Missed,
+    /// Somebody new may take a peer's place.
+    Swap,
+    /// This link has had time to deliver what was under way on it, and gives way to a new one.
+    GiveWay(LinkId),
     /// The second link to a peer has had time to deliver what was under way on it.
     Surplus(LinkId),
 }
@@ -86,6 +101,10 @@ pub(crate) struct Dialled {
     pub(crate) to: Endpoint,
     /// When the handshake was done.
     since: Time,
+    /// Whether the user wanted it.
+    pub(crate) by_hand: bool,
+    /// Whether it is about to give way to another.
+    pub(crate) gives_way: bool,
 }
 
 impl Mesh {
@@ -115,6 +134,11 @@ impl Mesh {
             book: AddressBook::new(config.max_addresses, config.seeds, secret),
             opening: VecMap::new(),
             dialled: VecMap::new(),
+            last_dial: None,
+            is_joining: true,
+            missed: Missed::default(),
+            swap: Swap::default(),
+            clock: Clock::default(),
             seen: Waterfall::new(config.max_seen, secret),
             seen_requests: SeenRequests::default(),
             deferred: BTreeMap::new(),
@@ -231,6 +255,7 @@ impl Mesh {
             addresses: self.book.len(),
             deferred: self.deferred.len(),
             seen: self.seen.len(),
+            clock_off: self.clock.off,
             counts: self.counts,
             problems: self.problems.list(),
         }
@@ -246,6 +271,7 @@ impl Mesh {
                 self.problems.note(now, format_args!("{link}: {error}"));
             }
             LinkEvent::Closed { link, origin, remote, peer, reason } => {
+                self.note_missed(now, link, peer.as_deref(), &reason);
                 let peer = peer.map(|peer| peer.id);
                 self.on_closed(now, link, origin, &remote, peer, reason);
             }
@@ -272,11 +298,15 @@ impl Mesh {
         let mut requests = Vec::new();
         if let Some(opening) = opening {
             self.book.met(now, &opening.to, id, form);
-            self.dialled.insert(link, Dialled { to: opening.to, since: now });
+            self.found_again(&opening.to);
+            let by_hand = !opening.requests.is_empty();
+            let dialled = Dialled { to: opening.to, since: now, by_hand, gives_way: false };
+            self.dialled.insert(link, dialled);
             requests = opening.requests;
         }
         if let Some(address) = &handshake.address {
             self.book.claimed(now, address, id, form);
+            self.found_again(address);
         }
         let is_full = self.peers.len() >= self.bounds.max_peers && !self.peers.contains_key(&id);
         if is_full && !origin.is_outgoing() {
@@ -310,6 +340,10 @@ impl Mesh {
             self.request_peers_of(now, link);
         }
         self.send_deferred(now, id);
+        if let Origin::Dialled(dial) = origin {
+            self.finish_swap(now, dial);
+        }
+        self.plan_swap(now);
         self.dial_more(now);
     }
 
@@ -342,6 +376,7 @@ impl Mesh {
             reason,
             CloseReason::Requested
                 | CloseReason::Surplus
+                | CloseReason::Exchanged
                 | CloseReason::Shutdown
                 | CloseReason::Full
         );
@@ -349,13 +384,14 @@ impl Mesh {
             self.problems.note(now, format_args!("{remote}: {reason}"));
         }
         self.timers.set(Timer::Surplus(link), None);
+        self.timers.set(Timer::GiveWay(link), None);
         if let Some(peer) = peer {
             self.lose_peer(now, peer, link, &reason);
             self.settle(now, peer);
         }
         if let Some(dialled) = self.dialled.remove(&link) {
             let lasted = now.since(dialled.since);
-            if reason != CloseReason::Surplus {
+            if !matches!(reason, CloseReason::Surplus | CloseReason::Exchanged) {
                 self.book.lost(now, &dialled.to, lasted, self.peers.is_empty(), &mut self.rng);
             }
         }
@@ -444,6 +480,9 @@ impl Machine for Mesh {
                 Timer::Dial => self.dial_more(now),
                 Timer::Ask => self.ask_for_more(now),
                 Timer::Settle(link) => self.on_settle_due(now, link),
+                Timer::Missed => self.look_for_missed(now),
+                Timer::Swap => self.begin_swap(now),
+                Timer::GiveWay(link) => self.links.close(now, link, CloseReason::Exchanged),
                 Timer::Surplus(link) => self.links.close(now, link, CloseReason::Surplus),
                 Timer::Deferred(request) => self.on_deferred_due(now, request),
             }

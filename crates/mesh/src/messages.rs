@@ -1,13 +1,12 @@
 //! Messages: how this node's own go out, and what becomes of those that come (spec section 7.3).
 
-use rs2p_base::{Fanout, Link, LinkId, Links, NodeId, Time};
+use rs2p_base::{Fanout, Link, LinkId, NodeId, Time};
 use rs2p_wire::{IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value};
 
 use crate::error::SendError;
 use crate::event::{MeshEvent, Receipt, Received};
 use crate::exchange::is_js;
 use crate::machine::Mesh;
-use crate::waterfall::Waterfall;
 
 impl Mesh {
     /// Sends a user's message to every node of the network.
@@ -47,7 +46,7 @@ impl Mesh {
             let fanout = match slot {
                 Some(fanout) => fanout,
                 None => {
-                    let message = encode(&self.links, now, MainFlag::Whisper, form, &payload)?;
+                    let message = self.encode(now, MainFlag::Whisper, form, &payload)?;
                     slot.insert(Fanout::new(message))
                 }
             };
@@ -83,6 +82,7 @@ impl Mesh {
         kind: MainFlag,
         payload: &[Value],
     ) -> Result<Receipt, SendError> {
+        self.judge_clock(now);
         let message = self.encode_broadcast(now, kind, payload)?;
         let receipt = Receipt { id: message.id(), peers: self.peers.len() };
         self.flood(now, message, None);
@@ -125,13 +125,35 @@ impl Mesh {
         kind: MainFlag,
         payload: &[Value],
     ) -> Result<Message, SendError> {
-        let mut message = encode(&self.links, now, kind, self.broadcast_form, payload)?;
+        let mut message = self.encode(now, kind, self.broadcast_form, payload)?;
         if kind == MainFlag::Broadcast {
             while !self.seen.insert(now, message.id()) {
                 self.next_nonce += 1;
                 let limits = &self.local().config().limits;
                 message = message.distinct(self.next_nonce, limits)?;
             }
+        }
+        Ok(message)
+    }
+
+    /// A message of this node's own.
+    pub(crate) fn encode(
+        &self,
+        now: Time,
+        kind: MainFlag,
+        form: IdForm,
+        payload: &[Value],
+    ) -> Result<Message, SendError> {
+        let local = self.local();
+        let (id, limits) = (local.id_text(), &local.config().limits);
+        let time = self.network_time(now).as_secs();
+        let message = Message::encode(kind, form, id, time, payload, limits)?;
+        // What may hold a map or a timestamp may hold one that makes py2p hang up on whoever hands
+        // it on.
+        let may_be_unreadable =
+            |value: &Value| matches!(value, Value::Map(_) | Value::Array(_) | Value::Ext(..));
+        if payload.iter().any(may_be_unreadable) {
+            message.check(limits).map_err(SendError::Unreadable)?;
         }
         Ok(message)
     }
@@ -146,12 +168,12 @@ impl Mesh {
 
     pub(crate) fn on_message_in(&mut self, now: Time, link: LinkId, message: Message) {
         let limits = self.local().config().limits;
-        let Some(neighbour) = self.links.get(link).and_then(Link::peer) else { return };
         let is_broadcast = message.kind() == MainFlag::Broadcast;
-        if is_broadcast && Time::from_secs(message.time()) + Waterfall::WINDOW < now.whole_secs() {
+        if is_broadcast && self.is_expired(now, &message) {
             self.counts.expired += 1;
             return;
         }
+        let Some(neighbour) = self.links.get(link).and_then(Link::peer) else { return };
         if is_broadcast && is_for_neighbours(&message) {
             self.counts.malformed += 1;
             return;
@@ -171,7 +193,7 @@ impl Mesh {
             self.relay(now, &message, neighbour.id);
         }
         match message.sub_flag() {
-            Some(SubFlag::Peers) => self.on_peers(now, &message),
+            Some(SubFlag::Peers) => self.on_peers(now, link, &message),
             Some(SubFlag::Request) => self.on_request(now, link, neighbour.id, &message),
             Some(SubFlag::Response) => self.on_response(now, &message),
             sub_flag => {
@@ -198,27 +220,6 @@ impl Mesh {
             _ => {}
         }
     }
-}
-
-/// A message of this node's own.
-pub(crate) fn encode(
-    links: &Links,
-    now: Time,
-    kind: MainFlag,
-    form: IdForm,
-    payload: &[Value],
-) -> Result<Message, SendError> {
-    let local = links.local();
-    let (id, limits) = (local.id_text(), &local.config().limits);
-    let message = Message::encode(kind, form, id, now.as_secs(), payload, limits)?;
-    // What may hold a map or a timestamp may hold one that makes py2p hang up on whoever hands it
-    // on.
-    let may_be_unreadable =
-        |value: &Value| matches!(value, Value::Map(_) | Value::Array(_) | Value::Ext(..));
-    if payload.iter().any(may_be_unreadable) {
-        message.check(limits).map_err(SendError::Unreadable)?;
-    }
-    Ok(message)
 }
 
 /// Whether it makes sense only to the one it was written for: a peers list, or the wish for one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use rs2p_base::{Endpoint, LinkId, NodeId, RequestId, Time};
+use rs2p_base::{DialId, Endpoint, LinkId, NodeId, RequestId, Time};
 
 use crate::address_book::{Entry, Mark};
 use crate::machine::{Mesh, Opening, Timer};
@@ -12,6 +12,9 @@ use crate::machine::{Mesh, Opening, Timer};
 /// first, and at the longest.
 pub(crate) const ASK_FIRST: Duration = Duration::from_secs(2);
 const ASK_LAST: Duration = Duration::from_secs(300);
+
+/// A node that has peers dials others one after the other, this far apart at least.
+const DIALS_APART: Duration = Duration::from_millis(400);
 
 /// An entry of the routing table.
 #[derive(Debug)]
@@ -77,32 +80,43 @@ impl Mesh {
         self.peers.values().filter(|peer| peer.outgoing).count()
     }
 
-    pub(crate) fn dial(&mut self, to: Endpoint, requests: Vec<RequestId>) {
+    pub(crate) fn dial(&mut self, to: Endpoint, requests: Vec<RequestId>) -> DialId {
         let form = self.book.get(&to).and_then(|entry| entry.form);
         let dial = self.links.dial(to.clone(), form);
         self.opening.insert(dial, Opening { to, requests });
+        dial
     }
 
     /// Dials known addresses until there are links enough, or until there is nobody to dial now.
     pub(crate) fn dial_more(&mut self, now: Time) {
         let mut next = None;
         while self.lacks_links() {
+            // What the one dialled last has to tell may be the better choice.
+            let soonest = self.last_dial.map(|last| last + DIALS_APART);
+            if !self.peers.is_empty() && soonest.is_some_and(|soonest| now < soonest) {
+                next = soonest;
+                break;
+            }
             let (known, taken) = (self.known(), self.taken());
             let is_wanted = |address: &Endpoint, entry: &Entry| {
                 entry.id.is_none_or(|id| known.binary_search(&id).is_err())
                     && taken.binary_search(&address).is_err()
             };
             let mut rng = self.rng.clone();
-            let picked = self.book.pick(now, &mut rng, is_wanted);
+            let picked = self.book.pick(now, &mut rng, self.is_joining, is_wanted);
             self.rng = rng;
             match picked {
-                Ok(address) => self.dial(address, Vec::new()),
+                Ok(address) => {
+                    self.last_dial = Some(now);
+                    self.dial(address, Vec::new());
+                }
                 Err(ready) => {
                     next = ready;
                     break;
                 }
             }
         }
+        self.is_joining &= self.outgoing_peers() < self.bounds.max_outgoing;
         self.timers.set(Timer::Dial, next);
         if !self.lacks_links() || self.peers.is_empty() {
             self.timers.set(Timer::Ask, None);
@@ -126,8 +140,8 @@ impl Mesh {
         self.dial_more(now);
     }
 
-    fn lacks_links(&self) -> bool {
-        self.outgoing_peers() + self.opening.len() < self.bounds.max_outgoing
+    pub(crate) fn lacks_links(&self) -> bool {
+        self.outgoing_peers() + self.opening.len() < self.bounds.max_outgoing + self.swap.extra
     }
 
     /// Nodes that need no dialling, in order: the peers, and this node itself.
@@ -139,7 +153,7 @@ impl Mesh {
     }
 
     /// Addresses at which somebody is already, or is about to be, in order.
-    fn taken(&self) -> Vec<&Endpoint> {
+    pub(crate) fn taken(&self) -> Vec<&Endpoint> {
         let opening = self.opening.values().map(|opening| &opening.to);
         let dialled = self.dialled.values().map(|dialled| &dialled.to);
         // A second link to py2p may cost both, so what peers say of themselves is believed here.

@@ -25,6 +25,9 @@ pub struct MeshStatus {
     pub deferred: usize,
     /// Broadcasts that would be recognised.
     pub seen: usize,
+    /// By how many seconds most peers' clocks are ahead of this node's, where that is more than
+    /// 20 s: [`network_time`](crate::Mesh::network_time) follows them then.
+    pub clock_off: i64,
     /// What has passed.
     pub counts: MeshCounts,
     /// The last things that went wrong, oldest first, 16 at the most.

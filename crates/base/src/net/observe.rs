@@ -122,6 +122,7 @@ fn label(reason: &CloseReason) -> &'static str {
         CloseReason::Limits(_) => "limits",
         CloseReason::Idle { .. } => "idle",
         CloseReason::Full => "full",
+        CloseReason::Exchanged => "exchanged",
         CloseReason::Surplus => "surplus",
     }
 }

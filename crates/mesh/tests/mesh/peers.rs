@@ -35,12 +35,14 @@ fn twenty_nodes_that_join_through_one_seed_become_one_network_of_four_outgoing_l
     }
     net.run(at(120_000));
     assert!(is_one_component(&net, 1..=20));
-    assert_eq!(net.peers(1).len(), 19, "the seed knows nobody whom it is not linked to");
     for number in 2..=20 {
-        assert_eq!(net.mesh(number).status(net.now).outgoing, 4, "node {number}");
+        let outgoing = net.mesh(number).status(net.now).outgoing;
+        assert!((4..=5).contains(&outgoing), "node {number}: {outgoing}");
     }
-    // Nobody dials whom it has already, or itself, or far more often than need be.
-    assert!(net.dials.len() <= 20 * 6, "{} dials", net.dials.len());
+    // The seed, which all have dialled first, has given its place to others meanwhile.
+    assert!(net.peers(1).len() < 19, "{} peers", net.peers(1).len());
+    // Nobody dials whom it has already, or itself; nor more often than it swaps a peer.
+    assert!(net.dials.len() <= 20 * 16, "{} dials", net.dials.len());
 }
 
 #[test]
