@@ -387,7 +387,8 @@ fn chaos(
 
 impl Target {
     /// Those that are hit, of these, drawn for the fault of this number. In order.
-    pub(crate) fn pick(&self, seed: u64, number: usize, nodes: Vec<NodeIndex>) -> Vec<NodeIndex> {
+    #[must_use]
+    pub fn pick(&self, seed: u64, number: usize, nodes: Vec<NodeIndex>) -> Vec<NodeIndex> {
         let count = match self {
             Self::Share(share) => (nodes.len() as f64 * share).round() as usize,
             Self::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),

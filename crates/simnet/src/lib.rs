@@ -35,7 +35,7 @@ pub use outcome::{
 };
 pub use rules::{Effect, NodeSet, Rule, RuleId};
 pub use run::{Settings, planned_faults, run};
-pub use scenario::{Bound, FIGURES, Scenario, ScenarioError, Vocabulary};
+pub use scenario::{Bound, FIGURES, Plan, PlannedPhase, Scenario, ScenarioError, Vocabulary};
 pub use shrink::shrink;
 pub use sim::{Crash, Fidelity, NodeIndex, Sim};
 pub use spread::{Quantity, Span, Spread};

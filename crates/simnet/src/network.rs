@@ -72,10 +72,16 @@ impl Latency {
         self.matrix.len()
     }
 
-    pub(crate) fn draw(&self, one: usize, other: usize, draws: &mut Draws) -> u64 {
+    /// The shortest and the longest between two regions.
+    #[must_use]
+    pub fn between(&self, one: usize, other: usize) -> (u64, u64) {
         let last = self.matrix.len() - 1;
         let (from, to) = (one.min(other).min(last), one.max(other).min(last));
-        let (shortest, longest) = self.matrix[from][to];
+        self.matrix[from][to]
+    }
+
+    pub(crate) fn draw(&self, one: usize, other: usize, draws: &mut Draws) -> u64 {
+        let (shortest, longest) = self.between(one, other);
         draws.between(shortest, longest)
     }
 }

@@ -223,30 +223,46 @@ pub const FIGURES: &[(&str, &str)] = &[
     ("dials_nowhere", "dials to addresses at which there has never been a node"),
 ];
 
-/// A scenario with everything drawn that it left to the seed.
+/// A scenario with everything drawn that it left to the seed. All times are in microseconds since
+/// the start.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan<W> {
-    pub(crate) network: Network,
+pub struct Plan<W> {
+    /// What the network is like.
+    pub network: Network,
     pub(crate) fidelity: Fidelity,
-    pub(crate) nodes: u32,
-    pub(crate) starts_within: u64,
-    pub(crate) check: u64,
-    pub(crate) phases: Vec<PlannedPhase<W>>,
-    pub(crate) faults: Vec<PlannedFault>,
-    pub(crate) drawn: BTreeMap<String, String>,
+    /// Nodes that start at the beginning.
+    pub nodes: u32,
+    /// Over which time they start.
+    pub starts_within: u64,
+    /// How often invariants are looked at.
+    pub check: u64,
+    /// The phases, in order.
+    pub phases: Vec<PlannedPhase<W>>,
+    /// The faults of all phases, by number.
+    pub faults: Vec<PlannedFault>,
+    /// What was drawn, by the place in the scenario.
+    pub drawn: BTreeMap<String, String>,
 }
 
+/// A phase with everything drawn that it left to the seed.
 #[derive(Clone, Debug)]
-pub(crate) struct PlannedPhase<W> {
-    pub(crate) name: String,
-    pub(crate) from: u64,
-    pub(crate) to: u64,
-    pub(crate) joins: u64,
-    pub(crate) core: Option<f64>,
-    pub(crate) workload: Option<W>,
-    pub(crate) hold: Vec<Bound>,
+pub struct PlannedPhase<W> {
+    /// Its name.
+    pub name: String,
+    /// When it begins.
+    pub from: u64,
+    /// When it ends.
+    pub to: u64,
+    /// Nodes that join, evenly over the phase.
+    pub joins: u64,
+    /// The share of the nodes that counts from here on, if not all do.
+    pub core: Option<f64>,
+    /// What users do.
+    pub workload: Option<W>,
+    /// What must hold at its end.
+    pub hold: Vec<Bound>,
     /// The numbers of its faults.
-    pub(crate) faults: std::ops::Range<usize>,
+    pub faults: std::ops::Range<usize>,
 }
 
 impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
@@ -324,7 +340,8 @@ impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
     }
 
     /// What this seed makes of it.
-    pub(crate) fn plan(&self, seed: u64, nodes: Option<u32>, vocabulary: Vocabulary) -> Plan<W> {
+    #[must_use]
+    pub fn plan(&self, seed: u64, nodes: Option<u32>, vocabulary: Vocabulary) -> Plan<W> {
         let mut drawn = BTreeMap::new();
         let network = self.network.draw(seed, &mut drawn);
         let misdeeds: Vec<&str> = vocabulary.misdeeds.iter().map(|(name, _)| *name).collect();
