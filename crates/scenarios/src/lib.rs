@@ -5,6 +5,7 @@
 
 mod built_in;
 mod mesh;
+mod real;
 
 use std::collections::BTreeSet;
 
@@ -13,8 +14,11 @@ use rs2p_simnet::{
 };
 use serde::Deserialize;
 
+use real::RealLayer;
+
 pub use built_in::{BUILT_IN, BuiltIn, TOUR};
 pub use mesh::MeshLayer;
+pub use real::{Both, Interrupts, MAX_PROCESSES, RealError, RealRequest, real};
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +79,8 @@ pub fn faults(request: &Request) -> Result<Vec<String>, ScenarioError> {
     (entry(&request.source)?.faults)(request)
 }
 
+type RealRun = fn(&RealRequest, &Interrupts, &mut dyn FnMut(f64)) -> Result<Both, RealError>;
+
 type Run = fn(&Request, &mut dyn FnMut(f64)) -> Result<Outcome, ScenarioError>;
 
 /// A layer that scenarios can try.
@@ -89,10 +95,12 @@ pub struct LayerEntry {
     check: fn(&str) -> Result<Summary, ScenarioError>,
     run: Run,
     faults: fn(&Request) -> Result<Vec<String>, ScenarioError>,
+    /// The same with processes, where there is a command of `rs2p` for it.
+    real: Option<RealRun>,
 }
 
 /// The layers that scenarios can try.
-pub const LAYERS: &[LayerEntry] = &[layer_entry::<MeshLayer>()];
+pub const LAYERS: &[LayerEntry] = &[with_processes::<MeshLayer>(layer_entry::<MeshLayer>())];
 
 /// Figures that every layer has, each with what it means.
 pub const COMMON_FIGURES: &[(&str, &str)] = FIGURES;
@@ -105,7 +113,12 @@ const fn layer_entry<L: Layer>() -> LayerEntry {
         check: check_layer::<L>,
         run: run_layer::<L>,
         faults: faults_of_layer::<L>,
+        real: None,
     }
+}
+
+const fn with_processes<L: RealLayer>(entry: LayerEntry) -> LayerEntry {
+    LayerEntry { real: Some(real::run_layer::<L>), ..entry }
 }
 
 fn entry(source: &str) -> Result<&'static LayerEntry, ScenarioError> {

@@ -1,5 +1,6 @@
 //! The mesh under test: who hears what.
 
+mod real;
 mod said;
 mod tampers;
 

@@ -52,7 +52,7 @@ impl Default for Said {
 }
 
 /// Of microseconds up to an hour, or of links, told apart to three digits.
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(3_600_000_000, 3)
         .unwrap_or_else(|_| unreachable!("three digits are few enough"))
 }
@@ -180,7 +180,12 @@ impl Broadcast {
     }
 }
 
-fn distribution(name: &str, unit: &str, from: &Histogram<u64>, per_unit: f64) -> Distribution {
+pub(super) fn distribution(
+    name: &str,
+    unit: &str,
+    from: &Histogram<u64>,
+    per_unit: f64,
+) -> Distribution {
     let count = from.len();
     let mut points = Vec::new();
     let mut so_far = 0;

@@ -114,6 +114,28 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) check: bool,
 
+    /// Run it with N real processes of `rs2p` as well, in real time, and compare.
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["nodes", "runs", "jobs", "bug", "shrink", "compare", "shard",
+            "shards", "list", "check"],
+    )]
+    pub(crate) real: Option<u32>,
+
+    /// With --real: have everything come F times sooner, the times that nodes keep excepted.
+    #[arg(long, value_name = "F", default_value = "1", value_parser = hurry, requires = "real")]
+    pub(crate) hurry: f64,
+
+    /// With --real: give each process a network namespace of its own, with the scenario's latency
+    /// and faults of the network. Needs root, and `ip` and `tc` (apt-get install iproute2).
+    #[arg(long, requires = "real")]
+    pub(crate) netns: bool,
+
+    /// With --real: the program to run, in the place of the one that cargo builds.
+    #[arg(long, value_name = "PATH", requires = "real")]
+    pub(crate) rs2p: Option<PathBuf>,
+
     /// Tell the digest of each run, and each run as it ends.
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -158,6 +180,11 @@ impl RunArgs {
     }
 }
 
+fn hurry(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| (1.0..=1_000.0).contains(factor));
+    factor.ok_or_else(|| "a number from 1 to 1000".to_owned())
+}
+
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask simnet                                  # the tour
@@ -167,6 +194,7 @@ Examples:
   cargo xtask simnet mesh/churn --seed 17 --shrink    # which faults does it take?
   cargo xtask simnet --compare before.json            # what got worse?
   cargo xtask simnet mesh/flood --json | jq .digest
+  cargo xtask simnet mesh/crash --real 40 --hurry 6   # does the simulator tell the truth?
 
 Exit status: 0 all passed, 1 some bound or invariant failed (or, with --compare, something got
 worse), 2 wrong usage, a bad scenario, or a file that cannot be read or written, 130 interrupted.";
@@ -201,6 +229,11 @@ mod tests {
             "--shard 0/2 --shards 2",
             "--shard 0/2 --compare a.json",
             "--without 1-",
+            "mesh/flood --real 5 --nodes 5",
+            "mesh/flood --real 5 --hurry 0.5",
+            "mesh/flood --real 5 --hurry inf",
+            "mesh/flood --hurry 2",
+            "mesh/flood --netns",
             "merge",
         ];
         for line in refused {

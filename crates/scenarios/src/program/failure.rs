@@ -1,8 +1,9 @@
-//! Why the program ends without an answer: exit status 2.
+//! Why the program ends without an answer.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rs2p_scenarios::RealError;
 use rs2p_simnet::ScenarioError;
 
 /// What was wrong, and what to do about it.
@@ -26,12 +27,23 @@ pub(crate) enum Failure {
     /// More than one of these, or just one.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))]
     Several(Vec<Failure>),
+    /// Nothing comes of processes.
+    #[error("{given}: {cause}")]
+    Real { given: String, cause: RealError },
     /// Standard output is gone.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
 }
 
 impl Failure {
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Real { cause: RealError::Interrupted, .. } => 130,
+            _ => 2,
+        }
+    }
+
     pub(crate) fn scenario(given: &str, cause: ScenarioError) -> Self {
         Self::Scenario { given: given.to_owned(), cause }
     }

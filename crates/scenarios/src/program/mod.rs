@@ -2,7 +2,7 @@
 //!
 //! [`args`] is what may be typed, [`plan`] the runs it stands for. [`pool`] spreads them over the
 //! cores, [`results`] keeps what they came to, and the rest tells: [`table`], [`failed`],
-//! [`compare`], [`shrink`], and the files of [`store`].
+//! [`compare`], [`shrink`], and the files of [`store`]. [`real`] sets processes beside the simulator.
 
 mod args;
 mod compare;
@@ -16,6 +16,7 @@ mod one;
 mod plan;
 mod pool;
 mod progress;
+mod real;
 mod results;
 mod sets;
 mod shard;
@@ -44,7 +45,10 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Failure> {
         Some(Command::Merge(args)) => merge::run(&args),
         None if cli.run.list => list::list(),
         None if cli.run.check => list::check(&cli.run.scenarios),
-        None => scenarios(&cli.run),
+        None => match cli.run.real {
+            Some(nodes) => real::run(&cli.run, nodes),
+            None => scenarios(&cli.run),
+        },
     }
 }
 

@@ -72,20 +72,20 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
 }
 
 /// A cell, and on which side of its column it stands.
-struct Cell {
+pub(super) struct Cell {
     text: String,
     is_right: bool,
 }
 
-fn left(text: &str) -> Cell {
+pub(super) fn left(text: &str) -> Cell {
     Cell { text: text.to_owned(), is_right: false }
 }
 
-fn right(text: &str) -> Cell {
+pub(super) fn right(text: &str) -> Cell {
     Cell { text: text.to_owned(), is_right: true }
 }
 
-fn aligned(rows: &[Vec<Cell>]) -> String {
+pub(super) fn aligned(rows: &[Vec<Cell>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
