@@ -503,3 +503,50 @@ const STOCK: u64 = 5_000_000;
 const RETRY: u64 = 1_000_000;
 /// From how many microseconds on being late is worth a word.
 const LATE: u64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use rs2p_simnet::{Layer, Scenario};
+
+    use super::*;
+    use crate::MeshLayer;
+
+    #[test]
+    fn joins_and_faults_come_in_their_order_and_what_is_left_out_does_not() {
+        let source = r#"
+            name = "plan"
+            about = "Joins and faults."
+            layer = "mesh"
+            nodes = 2
+            starts_within = "2 s"
+            check = "10 s"
+            [[phase]]
+            name = "one"
+            lasts = "20 s"
+            joins = 2
+            fault = [
+                { kind = "crash", at = "5 s", lasts = "3 s" },
+                { kind = "pause", at = "4 s" },
+                { kind = "pause", at = "6 s" },
+            ]
+        "#;
+        type Read = Scenario<<MeshLayer as Layer>::Options, <MeshLayer as Layer>::Workload>;
+        let scenario = Read::read(source, MeshLayer::VOCABULARY).unwrap();
+        let plan = scenario.plan(1, None, MeshLayer::VOCABULARY);
+        let kept = plan.faults.iter().filter(|fault| fault.number != 2);
+        let mut agenda = Agenda::of(&plan, kept);
+        let second = 1_000_000;
+        let steps: Vec<_> = std::iter::from_fn(|| agenda.next(10 * second)).collect();
+        let expected = [
+            (0, Step::Join),
+            (0, Step::Join),
+            (second, Step::Join),
+            (4 * second, Step::Begin(1)),
+            (5 * second, Step::Begin(0)),
+            (8 * second, Step::End(0)),
+        ];
+        assert_eq!(steps, expected);
+        let rest: Vec<_> = std::iter::from_fn(|| agenda.next(u64::MAX)).map(|(_, it)| it).collect();
+        assert_eq!(rest, [Step::Join, Step::Check]);
+    }
+}
