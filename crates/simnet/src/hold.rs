@@ -51,7 +51,7 @@ impl<M: Machine> Sim<M> {
         self.note(node, What::Paused(false));
         let hits = hold.hits;
         for happening in hold.inbox.drain(..) {
-            self.take_in(happening);
+            self.go_on(node, happening);
         }
         self.set_timer(node);
         hits
@@ -61,6 +61,11 @@ impl<M: Machine> Sim<M> {
     #[must_use]
     pub fn held_up(&self, node: NodeIndex) -> u64 {
         self.nodes[node.0 as usize].hold.as_ref().map_or(0, |hold| hold.hits)
+    }
+
+    /// Whether a node is paused or slow.
+    pub(crate) fn is_held(&self, node: NodeIndex) -> bool {
+        self.held > 0 && self.nodes[node.0 as usize].hold.is_some()
     }
 
     /// Takes off whatever holds a node up.
@@ -80,16 +85,42 @@ impl<M: Machine> Sim<M> {
 
     /// Gives back what can be taken in at once.
     pub(crate) fn hold_back(&mut self, happening: Happening) -> Option<Happening> {
-        let node = match &happening {
+        let (node, then) = match &happening {
             Happening::Deliver { link, .. }
             | Happening::Flushed { link, .. }
-            | Happening::Closed { link, .. } => self.ends.open_node(*link),
-            Happening::Dialled { to, .. } | Happening::Datagram { to, .. } => Some(*to),
-            Happening::DialFailed { from, .. } => Some(*from),
-            Happening::Timeout { node } => Some(*node),
-            Happening::Serve { .. } => None,
+            | Happening::Closed { link, .. } => (self.ends.open_node(*link), None),
+            // A link that opens concerns the one node and then the other.
+            Happening::Dialled { to, dial, .. } => (Some(*to), Some(dial.from)),
+            Happening::Datagram { to, .. } => (Some(*to), None),
+            Happening::DialFailed { dial, .. } => (Some(dial.from), None),
+            Happening::Timeout { node } => (Some(*node), None),
+            Happening::Serve { .. } => (None, None),
         };
         let Some(node) = node else { return Some(happening) };
+        let happening = self.hold_back_at(node, happening)?;
+        match then {
+            Some(then) => self.hold_back_at(then, happening),
+            None => Some(happening),
+        }
+    }
+
+    /// A node takes in what has waited at it, unless that has to wait at another one as well.
+    fn go_on(&mut self, node: NodeIndex, happening: Happening) {
+        let other = match &happening {
+            Happening::Dialled { to, dial, .. } if *to == node => Some(dial.from),
+            Happening::Dialled { to, .. } => Some(*to),
+            _ => None,
+        };
+        let now = match other.filter(|other| *other != node) {
+            Some(other) => self.hold_back_at(other, happening),
+            None => Some(happening),
+        };
+        if let Some(happening) = now {
+            self.take_in(happening);
+        }
+    }
+
+    fn hold_back_at(&mut self, node: NodeIndex, happening: Happening) -> Option<Happening> {
         let now = self.now;
         let Some(hold) = &mut self.nodes[node.0 as usize].hold else { return Some(happening) };
         let is_busy = hold.free_at > now || !hold.inbox.is_empty();
@@ -99,16 +130,14 @@ impl<M: Machine> Sim<M> {
         }
         hold.hits += 1;
         let vain = match &happening {
-            Happening::Dialled { from, dial, to, .. } if hold.is_paused => {
-                Some((*from, *dial, *to))
-            }
+            Happening::Dialled { dial, to, .. } => Some((*dial, *to)),
             _ => None,
         };
         hold.inbox.push_back(happening);
         let turn = (!hold.is_paused && !hold.has_turn).then_some(hold.free_at);
         hold.has_turn |= turn.is_some();
-        if let Some((from, dial, to)) = vain {
-            self.dial_in_vain(from, dial, to);
+        if let Some((dial, to)) = vain {
+            self.dial_in_vain(dial, to);
         }
         if let Some(at) = turn {
             self.wheel.push(at, Happening::Serve { node });
@@ -130,6 +159,6 @@ impl<M: Machine> Sim<M> {
             hold.has_turn = true;
             self.wheel.push(hold.free_at, Happening::Serve { node });
         }
-        self.take_in(happening);
+        self.go_on(node, happening);
     }
 }

@@ -21,11 +21,19 @@ pub(crate) enum Happening {
     Deliver { link: LinkId, frame: OutFrame },
     Flushed { link: LinkId, bytes: usize },
     Closed { link: LinkId, reason: CloseReason },
-    Dialled { from: NodeIndex, dial: DialId, to: NodeIndex, latency: u64 },
-    DialFailed { from: NodeIndex, dial: DialId, error: DialError },
+    Dialled { dial: Dial, to: NodeIndex, latency: u64 },
+    DialFailed { dial: Dial, error: DialError },
     Datagram { from: SocketAddr, to: NodeIndex, data: Bytes },
     Timeout { node: NodeIndex },
     Serve { node: NodeIndex },
+}
+
+/// A dial. Machines number theirs anew in each life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dial {
+    pub(crate) from: NodeIndex,
+    pub(crate) life: u32,
+    pub(crate) id: DialId,
 }
 
 /// One end of a link.
@@ -37,6 +45,8 @@ pub(crate) struct End {
     pub(crate) peer: NodeIndex,
     serial: u32,
     is_open: bool,
+    /// Whether it has been reset, and its machine is about to hear of that.
+    is_broken: bool,
     /// What the machine has been told of duplicates: when, in seconds since the start.
     heard: u32,
     latency: u64,
@@ -64,6 +74,11 @@ impl End {
     fn has_room(&self, weight: usize, buffer: Option<usize>) -> bool {
         let is_over = |buffer| self.under_way.saturating_add(weight) > buffer;
         self.under_way == 0 || !buffer.is_some_and(is_over)
+    }
+
+    /// Tells how many messages that were.
+    fn drop_waiting(&mut self) -> u64 {
+        self.waiting.take().map_or(0, |waiting| waiting.frames.len() as u64)
     }
 }
 
@@ -118,19 +133,23 @@ impl Ends {
         LinkId(u64::from(self.serial) << 32 | u64::from(place))
     }
 
-    /// Gives the places of a link free, once both of its ends are closed and nothing waits.
-    fn tidy(&mut self, link: LinkId) {
-        let Some(end) = self.get(link) else { return };
+    /// Gives the places of a link free, once both of its ends are closed. What waits there can
+    /// reach nobody any more: tells how many messages that were.
+    #[must_use]
+    fn tidy(&mut self, link: LinkId) -> u64 {
+        let Some(end) = self.get(link) else { return 0 };
         let other = end.other;
-        let is_done =
-            |end: Option<&End>| end.is_some_and(|end| !end.is_open && end.waiting.is_none());
-        if is_done(self.get(link)) && is_done(self.get(other)) {
-            for gone in [link, other] {
-                let place = Self::place(gone);
-                self.ends[place].serial = 0;
-                self.free.push(place as u32);
-            }
+        if end.is_open || self.get(other).is_none_or(|other| other.is_open) {
+            return 0;
         }
+        let mut lost = 0;
+        for gone in [link, other] {
+            let place = Self::place(gone);
+            lost += self.ends[place].drop_waiting();
+            self.ends[place].serial = 0;
+            self.free.push(place as u32);
+        }
+        lost
     }
 }
 
@@ -139,6 +158,7 @@ impl<M: Machine> Sim<M> {
         let target = self.at_address(&to);
         let slot = &mut self.nodes[from.0 as usize];
         slot.dials.push(dial);
+        let dial = Dial { from, life: slot.lives as u32, id: dial };
         let region = slot.region;
         let mut draws = slot.draws;
         let there = target.map_or(region, |target| self.nodes[target.0 as usize].region);
@@ -147,24 +167,31 @@ impl<M: Machine> Sim<M> {
         // The first packet there and its answer back.
         let at = self.now + 2 * latency;
         match target {
-            Some(to) => self.wheel.push(at, Happening::Dialled { from, dial, to, latency }),
+            Some(to) => self.wheel.push(at, Happening::Dialled { dial, to, latency }),
             None => {
                 self.counts.dials_nowhere += 1;
                 let error = DialError::new(to, &io::ErrorKind::ConnectionRefused.into());
-                self.wheel.push(at, Happening::DialFailed { from, dial, error });
+                self.wheel.push(at, Happening::DialFailed { dial, error });
             }
         }
     }
 
-    /// A dial has no answer: the dialling node gives it up in the end.
-    pub(crate) fn dial_in_vain(&mut self, from: NodeIndex, dial: DialId, to: NodeIndex) {
-        let error = DialError::new(Self::address(to), &io::ErrorKind::TimedOut.into());
-        let at = self.now + self.network.dial_timeout;
-        self.wheel.push(at, Happening::DialFailed { from, dial, error });
+    /// Whether a dial still waits for its answer.
+    pub(crate) fn is_pending(&self, dial: Dial) -> bool {
+        let slot = &self.nodes[dial.from.0 as usize];
+        slot.lives as u32 == dial.life && slot.dials.contains(&dial.id)
     }
 
-    pub(crate) fn connect(&mut self, from: NodeIndex, dial: DialId, to: NodeIndex, latency: u64) {
-        if !self.nodes[from.0 as usize].dials.contains(&dial) {
+    /// A dial has no answer: the dialling node gives it up in the end.
+    pub(crate) fn dial_in_vain(&mut self, dial: Dial, to: NodeIndex) {
+        let error = DialError::new(Self::address(to), &io::ErrorKind::TimedOut.into());
+        let at = self.now + self.network.dial_timeout;
+        self.wheel.push(at, Happening::DialFailed { dial, error });
+    }
+
+    pub(crate) fn connect(&mut self, dial: Dial, to: NodeIndex, latency: u64) {
+        let from = dial.from;
+        if !self.is_pending(dial) {
             return;
         }
         let mut draws = self.nodes[from.0 as usize].draws;
@@ -173,15 +200,15 @@ impl<M: Machine> Sim<M> {
         self.nodes[from.0 as usize].draws = draws;
         let is_gone = !self.is_up(to) && self.nodes[to.0 as usize].crash == Crash::Host;
         if there.blocked || back.blocked || there.breaks || is_gone {
-            return self.dial_in_vain(from, dial, to);
+            return self.dial_in_vain(dial, to);
         }
         if !self.is_up(to) {
             let refused = io::ErrorKind::ConnectionRefused.into();
             let error = DialError::new(Self::address(to), &refused);
-            return self.take_in(Happening::DialFailed { from, dial, error });
+            return self.take_in(Happening::DialFailed { dial, error });
         }
         let slot = &mut self.nodes[from.0 as usize];
-        slot.dials.retain(|pending| *pending != dial);
+        slot.dials.retain(|pending| *pending != dial.id);
         let stream = slot.draws.next();
         let now = self.now;
         let end = |node, peer, serial| End {
@@ -190,6 +217,7 @@ impl<M: Machine> Sim<M> {
             peer,
             serial,
             is_open: true,
+            is_broken: false,
             heard: u32::MAX,
             latency,
             sent_by: now,
@@ -212,12 +240,16 @@ impl<M: Machine> Sim<M> {
         self.note(to, What::Opened(from));
         let (origin, remote) = (Origin::Accepted, Self::address(from));
         self.node_input(to, Input::Opened { link: far, origin, remote });
-        let (origin, remote) = (Origin::Dialled(dial), Self::address(to));
+        let (origin, remote) = (Origin::Dialled(dial.id), Self::address(to));
         self.node_input(from, Input::Opened { link: near, origin, remote });
     }
 
     pub(crate) fn send(&mut self, link: LinkId, frame: OutFrame) {
         let Some(end) = self.ends.get_open(link) else { return };
+        if end.is_broken {
+            self.counts.lost += 1;
+            return;
+        }
         let weight = frame.weight();
         let verdict = self.rules.judge(end.node, end.peer, &mut end.draws);
         if verdict.breaks {
@@ -258,7 +290,7 @@ impl<M: Machine> Sim<M> {
         let (other, sent_by, arrives_by) = (end.other, end.sent_by, end.arrives_by);
         let is_open = end.is_open;
         self.wheel.push(arrives_by, Happening::Deliver { link: other, frame });
-        if sent_by > self.now {
+        if sent_by > self.now || self.is_held(node) {
             self.wheel.push(sent_by, Happening::Flushed { link, bytes: weight });
         } else if is_open {
             let now = self.clock_of(node);
@@ -271,6 +303,10 @@ impl<M: Machine> Sim<M> {
     pub(crate) fn deliver(&mut self, link: LinkId, frame: OutFrame) {
         let weight = frame.weight();
         let (node, from) = match self.ends.get(link) {
+            Some(end) if end.is_broken => {
+                self.counts.lost += 1;
+                return;
+            }
             Some(end) if end.is_open => (end.node, end.peer),
             found => {
                 self.counts.lost += 1;
@@ -368,6 +404,10 @@ impl<M: Machine> Sim<M> {
                 break;
             }
             let verdict = self.rules.judge(end.node, end.peer, &mut end.draws);
+            if verdict.breaks {
+                self.break_link(link);
+                break;
+            }
             let Some(frame) = end.waiting.as_mut().and_then(|waiting| {
                 waiting.bytes -= weight;
                 waiting.frames.pop_front()
@@ -376,7 +416,7 @@ impl<M: Machine> Sim<M> {
             };
             self.launch(link, frame, verdict);
         }
-        self.ends.tidy(link);
+        self.counts.lost += self.ends.tidy(link);
         self.drain(node);
     }
 
@@ -404,7 +444,7 @@ impl<M: Machine> Sim<M> {
         }
         self.digest.note(self.now, u64::from(node.0) | 1 << 41, peer.0.into());
         self.note(node, What::Closed(peer));
-        self.ends.tidy(link);
+        self.counts.lost += self.ends.tidy(link);
         self.nodes[node.0 as usize].open.retain(|open| *open != link);
         self.node_input(node, Input::Closed { link, reason });
     }
@@ -413,12 +453,12 @@ impl<M: Machine> Sim<M> {
     pub(crate) fn vanish(&mut self, link: LinkId, resets: bool) {
         let Some(end) = self.ends.get_open(link) else { return };
         end.is_open = false;
-        end.waiting = None;
+        self.counts.lost += end.drop_waiting();
         let other = end.other;
         if resets {
             self.reset(other, link);
         }
-        self.ends.tidy(link);
+        self.counts.lost += self.ends.tidy(link);
     }
 
     /// Tells an end, after the latency of the other, that there is no such link.
@@ -433,19 +473,21 @@ impl<M: Machine> Sim<M> {
     /// Breaks a link, as a fault of the network would: both ends hear of a reset, and what was
     /// under way is lost. `false` when it is not open.
     pub fn reset_link(&mut self, link: LinkId) -> bool {
-        let is_open = self.ends.open_node(link).is_some();
-        if is_open {
+        let is_whole = self.ends.get_open(link).is_some_and(|end| !end.is_broken);
+        if is_whole {
             self.break_link(link);
         }
-        is_open
+        is_whole
     }
 
     fn break_link(&mut self, link: LinkId) {
-        let Some(end) = self.ends.get_mut(link) else { return };
-        end.waiting = None;
+        let Some(end) = self.ends.get(link) else { return };
         let (other, latency) = (end.other, end.latency);
-        if let Some(other) = self.ends.get_mut(other) {
-            other.waiting = None;
+        for link in [link, other] {
+            if let Some(end) = self.ends.get_mut(link) {
+                end.is_broken = true;
+                self.counts.lost += end.drop_waiting();
+            }
         }
         self.counts.broken += 1;
         for (link, at) in [(link, self.now), (other, self.now + latency)] {

@@ -208,9 +208,7 @@ impl Nemesis {
             for node in &active.nodes {
                 active.hits += match active.planned.fault {
                     Fault::Pause | Fault::Slow { .. } => world.sim.held_up(*node),
-                    Fault::Byzantine { .. } => {
-                        world.sim.machine(*node).map_or(0, |machine| machine.hits())
-                    }
+                    Fault::Byzantine { .. } => world.misdeeds(*node),
                     _ => 0,
                 };
             }
@@ -234,9 +232,7 @@ impl Nemesis {
 /// 1 when it had links, so that somebody can have noticed.
 fn take_down<M: rs2p_base::Machine>(world: &mut World<M>, node: NodeIndex, how: Crash) -> u64 {
     let hits = u64::from(world.sim.is_up(node) && !world.sim.links_of(node).is_empty());
-    world.sim.crash(node, how);
-    world.held.remove(&node);
-    world.disturb(node);
+    world.crash(node, how);
     hits
 }
 
@@ -264,9 +260,9 @@ fn mend<L: Layer>(
             0
         }
         Fault::Byzantine { .. } => {
+            let hits = world.misdeeds(node);
             world.byzantine.remove(&node);
             world.disturb(node);
-            let hits = world.sim.machine(node).map_or(0, |machine| machine.hits());
             let bug = revive.layer().bug(node);
             world.sim.call(node, |machine, _| match bug {
                 Some(bug) => machine.tamper_with(bug),

@@ -8,7 +8,7 @@ use rs2p_base::{DialError, DialId, Endpoint, Input, LinkId, Machine, Output, Tim
 use rs2p_wire::Limits;
 
 use crate::hold::Hold;
-use crate::links::{Ends, Happening};
+use crate::links::{Dial, Ends, Happening};
 use crate::network::Network;
 use crate::rules::{NodeSet, Rule, RuleId, Rules};
 use crate::streams::{Draws, derive};
@@ -73,10 +73,10 @@ pub(crate) struct Node<M> {
     /// What was left of it then.
     remains: Option<M>,
     pub(crate) region: usize,
-    /// How far its clock is off, in milliseconds.
+    /// How far the clock of its host is off, in milliseconds.
+    set: i64,
+    /// How far the time is off that its machine is told.
     skew: i64,
-    /// What its clock told when it was last set.
-    reached: Time,
     /// The time for which a timeout is in the wheel.
     timer: Option<u64>,
     /// Of links and datagrams that it sends.
@@ -87,7 +87,7 @@ pub(crate) struct Node<M> {
     pub(crate) hold: Option<Box<Hold>>,
     /// How it went down last.
     pub(crate) crash: Crash,
-    lives: u64,
+    pub(crate) lives: u64,
 }
 
 impl<M: Machine> Sim<M> {
@@ -124,8 +124,8 @@ impl<M: Machine> Sim<M> {
             machine: None,
             remains: None,
             region,
+            set: 0,
             skew: 0,
-            reached: Time::default(),
             timer: None,
             draws: Draws::new(self.seed, "node", index.0.into()),
             dials: Vec::new(),
@@ -163,12 +163,13 @@ impl<M: Machine> Sim<M> {
         is_there.then_some(NodeIndex(index))
     }
 
-    /// Sets a node's clock ahead by so many milliseconds, or back. A machine's time never goes
-    /// backwards: after a step back its clock stands still, for the driver tells it so.
+    /// Sets the clock of a node's host ahead by so many milliseconds, or back. As with the tokio
+    /// driver, a machine that is up follows a step ahead at once, while its time goes on as before
+    /// after a step back: only its next life begins with that.
     pub fn set_skew(&mut self, node: NodeIndex, millis: i64) {
-        let reached = self.clock_of(node);
         let slot = &mut self.nodes[node.0 as usize];
-        (slot.skew, slot.reached) = (millis, reached);
+        slot.set = millis;
+        slot.skew = if slot.machine.is_some() { slot.skew.max(millis) } else { millis };
         self.set_timer(node);
     }
 
@@ -189,7 +190,7 @@ impl<M: Machine> Sim<M> {
     pub fn clock_of(&self, node: NodeIndex) -> Time {
         let slot = &self.nodes[node.0 as usize];
         let millis = Self::EPOCH * 1_000 + self.now / 1_000;
-        Time::from_millis(millis.saturating_add_signed(slot.skew)).max(slot.reached)
+        Time::from_millis(millis.saturating_add_signed(slot.skew))
     }
 
     /// Microseconds since the start.
@@ -284,6 +285,7 @@ impl<M: Machine> Sim<M> {
             return false;
         }
         slot.lives += 1;
+        slot.skew = slot.set;
         let seed = derive(derive(self.seed, "life", node.0.into()), "life", slot.lives);
         let remains = slot.remains.take();
         slot.machine = Some(make(Self::address(node), seed, remains));
@@ -404,22 +406,23 @@ impl<M: Machine> Sim<M> {
                 }
             }
             Happening::Closed { link, reason } => self.close(link, reason),
-            Happening::Dialled { from, dial, to, latency } => self.connect(from, dial, to, latency),
-            Happening::DialFailed { from, dial, error } => self.dial_failed(from, dial, error),
+            Happening::Dialled { dial, to, latency } => self.connect(dial, to, latency),
+            Happening::DialFailed { dial, error } => self.dial_failed(dial, error),
             Happening::Datagram { from, to, data } => self.deliver_datagram(from, to, data),
             Happening::Timeout { node } => self.timeout(node),
             Happening::Serve { node } => self.serve(node),
         }
     }
 
-    fn dial_failed(&mut self, from: NodeIndex, dial: DialId, error: DialError) {
-        let dials = &mut self.nodes[from.0 as usize].dials;
-        if let Some(at) = dials.iter().position(|pending| *pending == dial) {
-            dials.remove(at);
-            self.counts.dials_failed += 1;
-            self.note(from, What::DialFailed);
-            self.node_input(from, Input::DialFailed { dial, error });
+    fn dial_failed(&mut self, dial: Dial, error: DialError) {
+        if !self.is_pending(dial) {
+            return;
         }
+        let Dial { from, id: dial, .. } = dial;
+        self.nodes[from.0 as usize].dials.retain(|pending| *pending != dial);
+        self.counts.dials_failed += 1;
+        self.note(from, What::DialFailed);
+        self.node_input(from, Input::DialFailed { dial, error });
     }
 
     fn timeout(&mut self, node: NodeIndex) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use rs2p_base::{Input, Machine, Output, RequestId, Time};
+use rs2p_base::{Input, LinkId, Machine, Output, RequestId, Time};
 use rs2p_wire::MessageId;
 
 /// What stands between a machine and the world, and changes what passes.
@@ -63,6 +63,7 @@ impl<M: Machine> Tampered<M> {
     /// From now on it misbehaves like that.
     pub fn tamper_with(&mut self, tamper: Box<dyn Tamper<M> + Send>) {
         let hits = self.hits();
+        self.behave();
         let now = Time::default();
         let tampering = Tampering { tamper, now, later: BTreeMap::new(), count: 0, hits };
         self.tampering = Some(Box::new(tampering));
@@ -70,7 +71,12 @@ impl<M: Machine> Tampered<M> {
 
     /// From now on it behaves. What was held back is lost.
     pub fn behave(&mut self) {
-        self.tampering = None;
+        let Some(tampering) = self.tampering.take() else { return };
+        for output in tampering.later.values() {
+            if let Some((link, bytes)) = sent(output) {
+                self.machine.handle_input(tampering.now, Input::Flushed { link, bytes });
+            }
+        }
     }
 
     /// How many inputs and outputs were not let pass as they were.
@@ -85,8 +91,11 @@ impl<M: Machine> Tampered<M> {
         &self.machine
     }
 
-    /// The machine itself, for its user's operations.
-    pub fn machine_mut(&mut self) -> &mut M {
+    /// The machine itself, for its user's operations at this moment.
+    pub fn machine_mut(&mut self, now: Time) -> &mut M {
+        if let Some(tampering) = &mut self.tampering {
+            tampering.now = now;
+        }
         &mut self.machine
     }
 
@@ -138,26 +147,29 @@ impl<M: Machine> Machine for Tampered<M> {
         }
         while let Some(output) = self.machine.poll_output() {
             let now = tampering.now;
-            let sent = match &output {
-                Output::Send { link, frame, .. } => Some((*link, frame.weight())),
-                _ => None,
-            };
+            let said = sent(&output);
+            let mut goes_out = None;
             let instead = match tampering.tamper.output(&self.machine, now, output) {
                 Fate::Pass(output) => return Some(output),
                 Fate::Later(output, wait) => {
+                    goes_out = sent(&output);
                     tampering.later.insert((now + wait, tampering.count), output);
                     tampering.count += 1;
                     None
                 }
-                Fate::Instead(output) => Some(output),
+                Fate::Instead(output) => {
+                    goes_out = sent(&output);
+                    Some(output)
+                }
                 Fate::Drop => None,
             };
             tampering.hits += 1;
-            let passes_on = |output: &Output<_>| matches!(output, Output::Send { .. });
-            if let Some((link, bytes)) = sent
-                && !instead.as_ref().is_some_and(passes_on)
-            {
-                self.machine.handle_input(now, Input::Flushed { link, bytes });
+            // What goes out is told by the driver to have left. Of the rest the machine believes it.
+            if let Some((link, said)) = said {
+                let told = goes_out.filter(|(on, _)| *on == link).map_or(0, |(_, bytes)| bytes);
+                if let Some(bytes) = said.checked_sub(told).filter(|bytes| *bytes > 0) {
+                    self.machine.handle_input(now, Input::Flushed { link, bytes });
+                }
             }
             if instead.is_some() {
                 return instead;
@@ -169,7 +181,8 @@ impl<M: Machine> Machine for Tampered<M> {
     fn poll_timeout(&self) -> Option<Time> {
         let deadline = self.machine.poll_timeout();
         let Some(tampering) = &self.tampering else { return deadline };
-        let later = tampering.later.first_key_value().map(|((at, _), _)| *at);
+        // What is due has only to be taken.
+        let later = tampering.later.keys().map(|(at, _)| *at).find(|at| *at > tampering.now);
         deadline.into_iter().chain(later).min()
     }
 
@@ -179,5 +192,13 @@ impl<M: Machine> Machine for Tampered<M> {
 
     fn completes(event: &M::Event) -> Option<RequestId> {
         M::completes(event)
+    }
+}
+
+/// How many bytes an output puts onto which link.
+fn sent<E>(output: &Output<E>) -> Option<(LinkId, usize)> {
+    match output {
+        Output::Send { link, frame, .. } => Some((*link, frame.weight())),
+        _ => None,
     }
 }

@@ -1,11 +1,11 @@
 //! A simulated network, and what is wrong in it on purpose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rs2p_base::Machine;
 
 use crate::rules::NodeSet;
-use crate::sim::{NodeIndex, Sim};
+use crate::sim::{Crash, NodeIndex, Sim};
 use crate::tamper::Tampered;
 
 /// The network of a scenario, as one who sees everything sees it.
@@ -13,6 +13,8 @@ pub struct World<M: Machine> {
     /// The network itself.
     pub sim: Sim<Tampered<M>>,
     pub(crate) byzantine: BTreeSet<NodeIndex>,
+    /// Misdeeds of byzantine nodes that have gone down since.
+    misdone: BTreeMap<NodeIndex, u64>,
     pub(crate) core: Option<NodeSet>,
     /// When each node was last started, stopped, or let go on, in microseconds since the start.
     pub(crate) disturbed: Vec<u64>,
@@ -23,7 +25,8 @@ pub struct World<M: Machine> {
 impl<M: Machine> World<M> {
     pub(crate) fn new(sim: Sim<Tampered<M>>) -> Self {
         let (byzantine, held) = (BTreeSet::new(), BTreeSet::new());
-        Self { sim, byzantine, core: None, disturbed: Vec::new(), held }
+        let misdone = BTreeMap::new();
+        Self { sim, byzantine, misdone, core: None, disturbed: Vec::new(), held }
     }
 
     /// Whether a node counts: it is up, honest, and of the core, if one has been named.
@@ -76,7 +79,23 @@ impl<M: Machine> World<M> {
         node: NodeIndex,
         act: impl FnOnce(&mut M, rs2p_base::Time) -> R,
     ) -> Option<R> {
-        self.sim.call(node, |tampered, now| act(tampered.machine_mut(), now))
+        self.sim.call(node, |tampered, now| act(tampered.machine_mut(now), now))
+    }
+
+    /// How many misdeeds a byzantine node has done.
+    pub(crate) fn misdeeds(&self, node: NodeIndex) -> u64 {
+        let machine = self.sim.machine(node).filter(|_| self.is_byzantine(node));
+        self.misdone.get(&node).unwrap_or(&0) + machine.map_or(0, Tampered::hits)
+    }
+
+    /// Takes a node down. Its misdeeds outlive it.
+    pub(crate) fn crash(&mut self, node: NodeIndex, how: Crash) {
+        if self.is_byzantine(node) {
+            self.misdone.insert(node, self.misdeeds(node));
+        }
+        self.sim.crash(node, how);
+        self.held.remove(&node);
+        self.disturb(node);
     }
 
     pub(crate) fn disturb(&mut self, node: NodeIndex) {
@@ -90,7 +109,7 @@ impl<M: Machine> World<M> {
     /// How the nodes that count hang together.
     pub(crate) fn shape(&self) -> Shape {
         let roots = self.sim.components();
-        let mut sizes = std::collections::BTreeMap::new();
+        let mut sizes = BTreeMap::new();
         let mut shape = Shape::default();
         for node in self.counting() {
             let links = self.sim.links_of(node).len();
