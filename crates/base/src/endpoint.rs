@@ -1,14 +1,16 @@
 //! Where a node can be dialled.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
-use rs2p_wire::Value;
+use rs2p_wire::{Element, MessageWriter, Value};
 use thiserror::Error;
 
 /// A host and a port, as peers list them: the host is an IP address or a name to look up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// An address that can be dialled as it stands.
     Socket(SocketAddr),
@@ -60,14 +62,129 @@ impl Endpoint {
         Value::Array(vec![self.host().into(), self.port().into()])
     }
 
+    /// Writes what [`to_value`](Self::to_value) says.
+    pub fn write(&self, writer: &mut MessageWriter) {
+        writer.array(2, |writer| {
+            match self {
+                Self::Socket(address) => writer.text(HostText::of(address.ip()).as_str()),
+                Self::Name(name, _) => writer.text(name),
+            }
+            writer.unsigned(self.port().into());
+        });
+    }
+
+    /// Reads `[host, port]`, as [`from_value`](Self::from_value).
+    #[must_use]
+    pub fn from_element(element: &Element<'_>) -> Option<Self> {
+        let [host, port] = element.as_array_of()?;
+        Self::read(host.text_bytes()?, port.as_u64()?)
+    }
+
     /// Reads `[host, port]`. A node that cannot be dialled writes `[nil, nil]`; that, and anything
     /// that makes no sense, is no endpoint.
     #[must_use]
     pub fn from_value(value: &Value) -> Option<Self> {
         let [host, port] = value.as_array()?.as_slice() else { return None };
-        let host = std::str::from_utf8(rs2p_wire::text_bytes(host)?).ok()?;
-        let port = u16::try_from(port.as_u64()?).ok()?;
+        Self::read(rs2p_wire::text_bytes(host)?, port.as_u64()?)
+    }
+
+    #[inline(never)]
+    fn cmp_unusual(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Socket(one), Self::Socket(other)) => one.cmp(other),
+            (Self::Socket(_), Self::Name(..)) => Ordering::Less,
+            (Self::Name(..), Self::Socket(_)) => Ordering::Greater,
+            (Self::Name(one, port), Self::Name(other, other_port)) => {
+                one.cmp(other).then(port.cmp(other_port))
+            }
+        }
+    }
+
+    fn read(host: &[u8], port: u64) -> Option<Self> {
+        let host = std::str::from_utf8(host).ok()?;
+        let port = u16::try_from(port).ok()?;
         Self::new(host, port).ok().filter(|_| port != 0)
+    }
+}
+
+/// Addresses before names; each by its parts, in order.
+///
+/// Books of addresses are searched all the time, and nearly all are of IPv4, which are compared as
+/// one number each.
+impl Ord for Endpoint {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Socket(SocketAddr::V4(one)), Self::Socket(SocketAddr::V4(other))) => {
+                number(one).cmp(&number(other))
+            }
+            _ => self.cmp_unusual(other),
+        }
+    }
+}
+
+/// An IPv4 address and port, ordered as it is.
+#[inline]
+fn number(address: &SocketAddrV4) -> u64 {
+    u64::from(address.ip().to_bits()) << 16 | u64::from(address.port())
+}
+
+impl PartialOrd for Endpoint {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The text of an IP address, in place.
+struct HostText {
+    text: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl HostText {
+    /// An IPv6 address that ends in an IPv4 one.
+    const LONGEST: usize = 45;
+
+    fn of(ip: IpAddr) -> Self {
+        let mut text = [0; Self::LONGEST];
+        let length = match ip {
+            IpAddr::V4(ip) => Self::write_v4(&mut text, ip.octets()),
+            IpAddr::V6(ip) => {
+                let mut rest = &mut text[..];
+                // The longest text of all fits.
+                let written = write!(rest, "{ip}");
+                debug_assert!(written.is_ok());
+                Self::LONGEST - rest.len()
+            }
+        };
+        Self { text, length }
+    }
+
+    /// By hand, since lists of peers are full of them: formatting takes several times as long.
+    fn write_v4(text: &mut [u8; Self::LONGEST], octets: [u8; 4]) -> usize {
+        let mut length = 0;
+        let mut put = |byte: u8| {
+            text[length] = byte;
+            length += 1;
+        };
+        for (place, octet) in octets.into_iter().enumerate() {
+            if place > 0 {
+                put(b'.');
+            }
+            if octet >= 100 {
+                put(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                put(b'0' + octet / 10 % 10);
+            }
+            put(b'0' + octet % 10);
+        }
+        length
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
     }
 }
 
@@ -121,7 +238,56 @@ pub enum EndpointError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use rs2p_wire::{IdForm, Limits, MainFlag, Message};
+
     use super::*;
+
+    fn endpoint() -> impl Strategy<Value = Endpoint> {
+        prop_oneof![
+            any::<([u8; 4], u16)>().prop_map(|address| Endpoint::Socket(address.into())),
+            // Alike, so that the port decides.
+            (0..3_u8, any::<u16>())
+                .prop_map(|(last, port)| { Endpoint::Socket(([10, 0, 0, last], port).into()) }),
+            any::<([u16; 8], u16)>().prop_map(|address| Endpoint::Socket(address.into())),
+            ("[a-z.]{1,40}", any::<u16>())
+                .prop_map(|(name, port)| Endpoint::Name(name.into(), port)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn endpoints_are_written_and_read_as_the_values_they_stand_for(
+            endpoints in vec(endpoint(), 0..70),
+        ) {
+            let (kind, form, limits) = (MainFlag::Whisper, IdForm::Bin, Limits::default());
+            let mut writer = MessageWriter::new(kind, form, "2sei", 1, endpoints.len());
+            endpoints.iter().for_each(|endpoint| endpoint.write(&mut writer));
+            let written = writer.finish(&limits).unwrap();
+            let values: Vec<Value> = endpoints.iter().map(Endpoint::to_value).collect();
+            let encoded = Message::encode(kind, form, "2sei", 1, &values, &limits).unwrap();
+            prop_assert_eq!(written.frame().plain(), encoded.frame().plain());
+            let read = written.elements(&limits).unwrap();
+            let read = read.map(|element| Endpoint::from_element(&element));
+            prop_assert!(read.eq(values.iter().map(Endpoint::from_value)));
+        }
+
+        #[test]
+        fn endpoints_are_ordered_by_their_parts(one in endpoint(), other in endpoint()) {
+            let parts = |endpoint: &Endpoint| match endpoint {
+                Endpoint::Socket(address) => (Some(*address), None),
+                Endpoint::Name(name, port) => (None, Some((name.clone(), *port))),
+            };
+            let ((address, name), (other_address, other_name)) = (parts(&one), parts(&other));
+            let expected = match (address, other_address) {
+                (Some(address), Some(other)) => address.cmp(&other),
+                (None, None) => name.cmp(&other_name),
+                (address, _) => if address.is_some() { Ordering::Less } else { Ordering::Greater },
+            };
+            prop_assert_eq!(one.cmp(&other), expected);
+        }
+    }
 
     #[test]
     fn hosts_are_addresses_or_names() {

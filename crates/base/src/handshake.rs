@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rs2p_wire::{
-    Compression, EncodeError, IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value,
-    text_bytes,
+    Compression, Elements, EncodeError, IdForm, Limits, MainFlag, Message, MessageError,
+    MessageWriter, SubFlag,
 };
 use thiserror::Error;
 
@@ -80,6 +80,8 @@ impl Handshake {
     const PACKETS: u32 = 5;
     /// The packet that an opening handshake has on top.
     const OPENING: u64 = 1;
+    /// Bytes that are enough for most.
+    const USUAL: usize = 200;
     /// Most compression methods and capabilities that are read from a peer's list.
     const MAX_METHODS: usize = 64;
 
@@ -96,30 +98,34 @@ impl Handshake {
     /// # Errors
     /// It is longer than `limits` allow.
     pub fn encode(&self, now: Time, limits: &Limits) -> Result<Message, EncodeError> {
-        let id = self.id.to_string();
-        let address = match &self.address {
-            Some(address) => address.to_value(),
-            None => Value::Array(vec![Value::Nil, Value::Nil]),
-        };
+        let id = self.id.to_text();
         let capabilities = self.capabilities.iter().map(|capability| capability.code());
-        let mut list = Vec::new();
-        for code in self.methods.iter().copied().chain(capabilities).map(Value::from) {
+        let mut codes = Vec::with_capacity(self.methods.len() + self.capabilities.len());
+        for code in self.methods.iter().copied().chain(capabilities) {
             // js2p takes a number that comes twice for one that does not come at all.
-            if !list.contains(&code) {
-                list.push(code);
+            if !codes.contains(&code) {
+                codes.push(code);
             }
         }
-        let mut payload = vec![
-            SubFlag::Handshake.into(),
-            self.form.value(&id),
-            self.form.value(&self.protocol),
-            address,
-            Value::Array(list),
-        ];
-        if self.opening {
-            payload.push(Self::OPENING.into());
+        let packets = Self::PACKETS as usize + usize::from(self.opening);
+        let (kind, time) = (MainFlag::Whisper, now.as_secs());
+        let mut writer =
+            MessageWriter::with_room(Self::USUAL, kind, self.form, id.as_str(), time, packets);
+        writer.unsigned(SubFlag::Handshake.into());
+        writer.base58(&id, self.form);
+        writer.id(&self.protocol, self.form);
+        match &self.address {
+            Some(address) => address.write(&mut writer),
+            None => writer.array(2, |writer| {
+                writer.nil();
+                writer.nil();
+            }),
         }
-        Message::encode(MainFlag::Whisper, self.form, &id, now.as_secs(), &payload, limits)
+        writer.array(codes.len(), |writer| codes.iter().for_each(|code| writer.unsigned(*code)));
+        if self.opening {
+            writer.unsigned(Self::OPENING);
+        }
+        writer.finish(limits)
     }
 
     /// Reads a message for which [`is_in`](Self::is_in) holds.
@@ -127,32 +133,33 @@ impl Handshake {
     /// # Errors
     /// A packet is not of the type it should be, or the id is none.
     pub fn decode(message: &Message, limits: &Limits) -> Result<Self, HandshakeError> {
-        let payload = message.payload(limits)?;
-        let [_, id, protocol, address, methods, opening @ ..] = payload.as_slice() else {
-            return Err(HandshakeError::Packets { packets: payload.len() });
-        };
-        let form = IdForm::of(id).ok_or(HandshakeError::Type { packet: "node id" })?;
-        let id = text_bytes(id).ok_or(HandshakeError::Type { packet: "node id" })?;
+        let mut payload = message.elements(limits)?;
+        let packets = payload.len();
+        let mut packet = || payload.next().ok_or(HandshakeError::Packets { packets });
+        let [_, id, protocol, address, methods] =
+            [packet()?, packet()?, packet()?, packet()?, packet()?];
+        let form = id.form().ok_or(HandshakeError::Type { packet: "node id" })?;
+        let id = id.text_bytes().ok_or(HandshakeError::Type { packet: "node id" })?;
         let protocol =
-            text_bytes(protocol).ok_or(HandshakeError::Type { packet: "protocol id" })?;
+            protocol.text_bytes().ok_or(HandshakeError::Type { packet: "protocol id" })?;
         let list =
             methods.as_array().ok_or(HandshakeError::Type { packet: "compression methods" })?;
-        let (capabilities, methods): (Vec<u64>, Vec<u64>) =
-            Self::read_list(list).partition(|code| Capability::from_code(*code).is_some());
+        let codes = Self::read_list(list);
+        let methods = codes.clone().filter(|code| Capability::from_code(*code).is_none());
         Ok(Self {
             id: NodeId::from_text(id)?,
             protocol: String::from_utf8_lossy(protocol).into(),
-            address: Endpoint::from_value(address),
-            methods: methods.into(),
-            capabilities: capabilities.into_iter().filter_map(Capability::from_code).collect(),
+            address: Endpoint::from_element(&address),
+            methods: methods.collect(),
+            capabilities: codes.filter_map(Capability::from_code).collect(),
             form,
-            opening: !opening.is_empty(),
+            opening: payload.len() > 0,
         })
     }
 
     /// The numbers in a peer's list of compression methods, as many as are read.
-    pub(crate) fn read_list(list: &[Value]) -> impl Iterator<Item = u64> {
-        list.iter().take(Self::MAX_METHODS).filter_map(Value::as_u64)
+    pub(crate) fn read_list(list: Elements<'_>) -> impl Iterator<Item = u64> + Clone {
+        list.take(Self::MAX_METHODS).filter_map(|code| code.as_u64())
     }
 
     /// The method to use towards the node: the first of `own` that it can decode.

@@ -464,8 +464,9 @@ impl Link {
     fn on_renegotiate(&mut self, now: Time, message: &Message) {
         match message.sub_flag() {
             Some(SubFlag::Compression) => {
-                let payload = message.payload(&self.local.config().limits).unwrap_or_default();
-                if let (Some(peer), Some(Value::Array(list))) = (&mut self.peer, payload.get(1)) {
+                let payload = message.elements(&self.local.config().limits);
+                let list = payload.ok().and_then(|mut payload| payload.nth(1)?.as_array());
+                if let (Some(peer), Some(list)) = (&mut self.peer, list) {
                     Arc::make_mut(peer).methods = Handshake::read_list(list).collect();
                 }
                 self.compression = None;

@@ -71,6 +71,12 @@ impl NodeId {
         Self::from_bytes(digest.into())
     }
 
+    /// Its text in base 58, without taking memory.
+    #[must_use]
+    pub fn to_text(self) -> base58::Text {
+        base58::Text::of(&self.to_bytes())
+    }
+
     /// Reads an id off the wire: base 58 without superfluous leading zeros, so that an id has one
     /// text only.
     ///
@@ -95,7 +101,7 @@ impl FromStr for NodeId {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&base58::encode(&self.to_bytes()))
+        f.pad(self.to_text().as_str())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom as _;
 use rs2p_base::{Endpoint, Fanout, Link, LinkId, NodeId, Time};
-use rs2p_wire::{IdForm, MainFlag, Message, SubFlag, Value, text_bytes};
+use rs2p_wire::{Element, IdForm, MainFlag, Message, MessageWriter, SubFlag, Value, text_bytes};
 
 use crate::event::MeshEvent;
 use crate::machine::Mesh;
@@ -56,7 +56,10 @@ impl Mesh {
     pub(crate) fn request_peers_of(&mut self, now: Time, link: LinkId) {
         let Some(form) = self.links.get(link).map(Link::form) else { return };
         // py2p understands the star as binary only (spec section 13, py2p 1).
-        self.tell_peer(now, link, &[SubFlag::Request.into(), form.value("*")]);
+        let mut writer = self.whisper_writer(now, form, 2, 4);
+        writer.unsigned(SubFlag::Request.into());
+        writer.id("*", form);
+        self.tell_written(now, link, writer);
     }
 
     /// Sends a peer the list of the others.
@@ -64,39 +67,41 @@ impl Mesh {
         let Some(via) = self.links.get(link) else { return };
         let Some(to) = via.peer().map(|peer| peer.id) else { return };
         let (form, is_rs2p) = (via.form(), via.gathers());
-        let mut listed: Vec<(NodeId, Endpoint)> = self
-            .peers
-            .iter()
-            .filter(|(id, _)| **id != to)
-            .filter_map(|(id, peer)| {
-                let link = self.links.get(peer.link)?;
-                // py2p and js2p cannot talk to each other, and a py2p node never gets over having
-                // dialled js2p from a list (spec section 13, py2p 4).
-                let can_talk = is_rs2p || link.gathers() || link.form() == form;
-                let address = link.peer()?.address.clone().filter(|_| can_talk)?;
-                Some((*id, address))
-            })
-            .collect();
+        let is_js = is_js(via);
+        let mut listed = Vec::with_capacity(self.peers.len());
+        listed.extend(self.peers.iter().filter(|(id, _)| **id != to).filter_map(|(id, peer)| {
+            let link = self.links.get(peer.link)?;
+            // py2p and js2p cannot talk to each other, and a py2p node never gets over having
+            // dialled js2p from a list (spec section 13, py2p 4).
+            let can_talk = is_rs2p || link.gathers() || link.form() == form;
+            let address = link.peer()?.address.as_ref().filter(|_| can_talk)?;
+            Some((id, address))
+        }));
         listed.shuffle(&mut self.rng);
         // Two nodes that are new to it make js2p drop the lister (spec section 13, js2p 2).
-        listed.truncate(if is_js(via) { 1 } else { MAX_LISTED });
-        let list = listed
-            .iter()
-            .map(|(id, address)| {
-                Value::Array(vec![address.to_value(), form.value(&id.to_string())])
-            })
-            .collect();
-        self.tell_peer(now, link, &[SubFlag::Peers.into(), Value::Array(list)]);
+        listed.truncate(if is_js { 1 } else { MAX_LISTED });
+        let mut writer = self.whisper_writer(now, form, 2, 4 + listed.len() * USUAL_ENTRY);
+        writer.unsigned(SubFlag::Peers.into());
+        writer.array(listed.len(), |writer| {
+            for (id, address) in listed {
+                writer.array(2, |writer| {
+                    address.write(writer);
+                    writer.base58(&id.to_text(), form);
+                });
+            }
+        });
+        self.tell_written(now, link, writer);
         if let Some(peer) = self.peers.get_mut(&to) {
             peer.peers_sent = Some(now);
         }
     }
 
     pub(crate) fn on_peers(&mut self, now: Time, link: LinkId, message: &Message) {
-        let payload = message.payload(&self.local().config().limits).unwrap_or_default();
-        let Some(Value::Array(list)) = payload.get(1) else { return };
-        let listed: Vec<(Endpoint, NodeId)> =
-            list.iter().take(MAX_LISTED).filter_map(listed).collect();
+        let payload = message.elements(&self.local().config().limits);
+        let list = payload.ok().and_then(|mut payload| payload.nth(1)?.as_array());
+        let Some(list) = list else { return };
+        let mut listed: Vec<(Endpoint, NodeId)> = Vec::with_capacity(list.len().min(MAX_LISTED));
+        listed.extend(list.take(MAX_LISTED).filter_map(|entry| read_listed(&entry)));
         self.book.begin_list();
         for (address, id) in &listed {
             self.learn(now, address, *id);
@@ -122,16 +127,23 @@ impl Mesh {
         neighbour: NodeId,
         message: &Message,
     ) {
-        let payload = message.payload(&self.local().config().limits).unwrap_or_default();
-        match payload.as_slice() {
-            [_, star] if text_bytes(star) == Some(b"*") => {
-                let sent = self.peers.get(&neighbour).and_then(|peer| peer.peers_sent);
-                if sent.is_some_and(|sent| now.since(sent) < LIST_AT_MOST_EVERY) {
-                    self.counts.unanswered += 1;
-                } else {
-                    self.send_peers(now, link);
-                }
+        let limits = &self.local().config().limits;
+        if message.payload_len() == 2 {
+            let mut payload = message.elements(limits).ok();
+            let star = payload.as_mut().and_then(|payload| payload.nth(1)?.text_bytes());
+            if star != Some(b"*") {
+                self.counts.malformed += 1;
+                return;
             }
+            let sent = self.peers.get(&neighbour).and_then(|peer| peer.peers_sent);
+            if sent.is_some_and(|sent| now.since(sent) < LIST_AT_MOST_EVERY) {
+                self.counts.unanswered += 1;
+            } else {
+                self.send_peers(now, link);
+            }
+            return;
+        }
+        match message.payload(limits).unwrap_or_default().as_slice() {
             [_, request, wanted] => {
                 if let Some(id) = text_bytes(request) {
                     self.seen_requests.note(id, message.sender());
@@ -167,18 +179,22 @@ impl Mesh {
     }
 
     pub(crate) fn on_response(&mut self, now: Time, message: &Message) {
-        let payload = message.payload(&self.local().config().limits).unwrap_or_default();
-        let [_, request, found] = payload.as_slice() else { return };
-        let Some(request) = text_bytes(request) else { return };
-        if let Some((address, id)) = listed(found) {
+        let Ok(mut payload) = message.elements(&self.local().config().limits) else { return };
+        let (3, Some(request), Some(found)) = (payload.len(), payload.nth(1), payload.next())
+        else {
+            return;
+        };
+        let Some(request) = request.text_bytes() else { return };
+        if let Some((address, id)) = read_listed(&found) {
             self.on_found(now, request, id, address);
         }
     }
 
     /// Everyone but a js2p node gets the answer to its own request.
     pub(crate) fn relay_response(&mut self, now: Time, message: &Message, from: NodeId) {
-        let payload = message.payload(&self.local().config().limits).unwrap_or_default();
-        let asker = payload.get(1).and_then(text_bytes).and_then(|id| self.seen_requests.asker(id));
+        let payload = message.elements(&self.local().config().limits).ok();
+        let request = payload.and_then(|mut payload| payload.nth(1)?.text_bytes());
+        let asker = request.and_then(|id| self.seen_requests.asker(id));
         let mut fanout = Fanout::new(message.clone());
         for (id, peer) in self.peers.iter() {
             let Some(link) = self.links.get(peer.link) else { continue };
@@ -190,10 +206,9 @@ impl Mesh {
         }
     }
 
-    /// Whispers to one peer, in its form; whatever waits before it.
-    pub(crate) fn tell_peer(&mut self, now: Time, link: LinkId, payload: &[Value]) {
-        let Some(form) = self.links.get(link).map(Link::form) else { return };
-        match self.encode(now, MainFlag::Whisper, form, payload) {
+    /// Sends one peer a message that has just been written, whatever waits before it.
+    fn tell_written(&mut self, now: Time, link: LinkId, writer: MessageWriter) {
+        match writer.finish(&self.local().config().limits) {
             Ok(message) => self.links.send(now, link, &mut Fanout::new(message)),
             Err(error) => self.problems.note(now, error),
         }
@@ -206,7 +221,76 @@ pub(crate) fn is_js(link: &Link) -> bool {
 }
 
 /// Reads `[[host, port], id]`. Nodes that cannot be dialled are listed without a host.
-fn listed(entry: &Value) -> Option<(Endpoint, NodeId)> {
-    let [address, id] = entry.as_array()?.as_slice() else { return None };
-    Some((Endpoint::from_value(address)?, NodeId::from_text(text_bytes(id)?).ok()?))
+fn read_listed(entry: &Element<'_>) -> Option<(Endpoint, NodeId)> {
+    let [address, id] = entry.as_array_of()?;
+    Some((Endpoint::from_element(&address)?, NodeId::from_text(id.text_bytes()?).ok()?))
+}
+
+/// Bytes of a list's entry that holds an IPv4 address, at the most.
+const USUAL_ENTRY: usize = 89;
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use rs2p_wire::Limits;
+
+    use super::*;
+
+    /// Elements of lists: good ones, and such as are nearly good.
+    fn entry() -> impl Strategy<Value = Value> {
+        let host = prop_oneof![
+            any::<[u8; 4]>().prop_map(|ip| Value::from(std::net::Ipv4Addr::from(ip).to_string())),
+            Just(Value::Binary(b"example.org".to_vec())),
+            Just(Value::Nil),
+            Just(Value::from("no host")),
+            Just(Value::Binary(vec![0xff])),
+        ];
+        let port = prop_oneof![
+            any::<u16>().prop_map(Value::from),
+            Just(Value::Nil),
+            Just(Value::from(70_000)),
+            Just(Value::from(-1)),
+            Just(Value::from(80.0)),
+        ];
+        let id = prop_oneof![
+            any::<[u8; 32]>().prop_map(|half| {
+                let mut bytes = [0; NodeId::BYTES];
+                bytes[16..].copy_from_slice(&half);
+                NodeId::from_bytes(bytes).to_string()
+            }),
+            "[0-9a-z]{0,70}",
+        ];
+        let id = (id, any::<bool>()).prop_map(|(id, is_text)| {
+            if is_text { IdForm::Str.value(&id) } else { IdForm::Bin.value(&id) }
+        });
+        let good = (host, port, id)
+            .prop_map(|(host, port, id)| Value::Array(vec![Value::Array(vec![host, port]), id]));
+        let odd = prop_oneof![
+            Just(Value::Nil),
+            Just(Value::Array(Vec::new())),
+            Just(Value::Map(vec![("host".into(), "port".into())])),
+        ];
+        prop_oneof![
+            8 => good.clone(),
+            1 => odd.clone(),
+            1 => (good, odd).prop_map(|(good, odd)| Value::Array(vec![good, odd])),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_is_read_as_the_values_in_it_say(list in vec(entry(), 0..80)) {
+            let payload = [SubFlag::Peers.into(), Value::Array(list.clone())];
+            let (kind, form, limits) = (MainFlag::Whisper, IdForm::Bin, Limits::default());
+            let message = Message::encode(kind, form, "2sei", 1, &payload, &limits).unwrap();
+            let read = message.elements(&limits).unwrap().nth(1).unwrap().as_array().unwrap();
+            let expected = list.iter().map(|entry| {
+                let [address, id] = entry.as_array()?.as_slice() else { return None };
+                let id = NodeId::from_text(text_bytes(id)?).ok()?;
+                Some((Endpoint::from_value(address)?, id))
+            });
+            prop_assert!(read.map(|entry| read_listed(&entry)).eq(expected));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Messages: how this node's own go out, and what becomes of those that come (spec section 7.3).
 
 use rs2p_base::{Fanout, Link, LinkId, NodeId, Time};
-use rs2p_wire::{IdForm, Limits, MainFlag, Message, MessageError, SubFlag, Value};
+use rs2p_wire::{IdForm, Limits, MainFlag, Message, MessageError, MessageWriter, SubFlag, Value};
 
 use crate::error::SendError;
 use crate::event::{MeshEvent, Receipt, Received};
@@ -158,6 +158,19 @@ impl Mesh {
         Ok(message)
     }
 
+    /// Writes a message to peers of this node's own, whose payload has so many elements and takes
+    /// about so many bytes.
+    pub(crate) fn whisper_writer(
+        &self,
+        now: Time,
+        form: IdForm,
+        elements: usize,
+        bytes: usize,
+    ) -> MessageWriter {
+        let (id, time) = (self.local().id_text(), self.network_time(now).as_secs());
+        MessageWriter::with_room(bytes, MainFlag::Whisper, form, id, time, elements)
+    }
+
     /// A broadcast has one encoding for all. A binary sender is safe with both old kinds of nodes,
     /// only that js2p cannot answer it (spec section 14, rule 3).
     pub(crate) fn choose_form(&mut self) {
@@ -179,11 +192,14 @@ impl Mesh {
             return;
         }
         // Old peers drop the neighbour that hands them what they cannot read.
-        if let Err(error) = check(&message, &limits) {
-            self.counts.malformed += 1;
-            self.problems.note(now, format_args!("{}: {error}", neighbour.id));
-            return;
-        }
+        let message = match check(message, &limits) {
+            Ok(message) => message,
+            Err(error) => {
+                self.counts.malformed += 1;
+                self.problems.note(now, format_args!("{}: {error}", neighbour.id));
+                return;
+            }
+        };
         if is_broadcast && !self.seen.insert(now, message.id()) {
             self.counts.duplicates += 1;
             return;
@@ -232,12 +248,16 @@ fn is_for_neighbours(message: &Message) -> bool {
     }
 }
 
-/// Whether everyone can read a message.
-fn check(message: &Message, limits: &Limits) -> Result<(), MessageError> {
+/// Whether everyone can read a message. One that goes no further is read here alone, and need not
+/// be checked once more for that.
+fn check(message: Message, limits: &Limits) -> Result<Message, MessageError> {
     if message.sender_form() == IdForm::Str && std::str::from_utf8(message.sender()).is_err() {
         return Err(MessageError::InvalidUtf8 { at: 2 });
     }
-    message.check(limits)
+    match message.kind() {
+        MainFlag::Broadcast => message.check(limits).map(|()| message),
+        _ => message.checked(limits),
+    }
 }
 
 pub(crate) fn payload(flag: SubFlag, packets: impl IntoIterator<Item = Value>) -> Vec<Value> {

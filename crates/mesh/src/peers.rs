@@ -31,7 +31,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(link: LinkId, id: NodeId, outgoing: bool) -> Self {
-        let beginning = beginning(id.to_string().as_bytes());
+        let beginning = beginning(id.to_text().as_bytes());
         Self { link, outgoing, beginning, peers_sent: None, asked: None }
     }
 

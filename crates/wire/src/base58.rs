@@ -54,7 +54,6 @@ const DIGITS: [u8; 256] = {
 const GROUP: usize = 10;
 /// Bytes of the numbers that are converted without taking memory.
 const USUAL: usize = 64;
-
 /// Writes a big-endian number.
 ///
 /// ```
@@ -95,6 +94,95 @@ pub fn encode(number: &[u8]) -> String {
     let ones = text[end..].iter().take_while(|digit| **digit == b'1').count();
     let begin = (end + ones).min(text.len() - 1);
     String::from_utf8_lossy(&text[begin..]).into_owned()
+}
+
+/// A number of at most 48 bytes, which is what ids have, in base 58: as [`encode`] writes it, at half
+/// the time and without taking memory.
+///
+/// ```
+/// assert_eq!(rs2p_wire::base58::Text::of(&[0, 0, 58]).as_str(), "21");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    text: [u8; Self::GROUPS * Self::GROUP],
+    begin: u8,
+}
+
+impl Text {
+    const BYTES: usize = 48;
+    /// Bytes of a part of a number, and digits of a group of its text: the sum of as many products
+    /// of the two as there are parts still fits into 64 bits.
+    const PART: usize = 3;
+    const GROUP: usize = 5;
+    const PARTS: usize = Self::BYTES / Self::PART;
+    const GROUPS: usize = 14;
+
+    /// The first group's digits, when each part has the value one: most significant first.
+    const PLACES: [[u32; Self::GROUPS]; Self::PARTS] = {
+        let base = POWERS[Self::GROUP];
+        let mut places = [[0; Self::GROUPS]; Self::PARTS];
+        let mut place = [0; Self::GROUPS];
+        place[Self::GROUPS - 1] = 1;
+        let mut part = Self::PARTS;
+        while part > 0 {
+            part -= 1;
+            places[part] = place;
+            let (mut carry, mut group) = (0, Self::GROUPS);
+            while group > 0 {
+                group -= 1;
+                carry += (place[group] as u64) << (8 * Self::PART);
+                place[group] = (carry % base) as u32;
+                carry /= base;
+            }
+        }
+        places
+    };
+
+    /// Writes a big-endian number.
+    #[must_use]
+    pub fn of<const N: usize>(number: &[u8; N]) -> Self {
+        const { assert!(N <= Self::BYTES, "the number is longer than the place for it") };
+        let mut padded = [0; Self::BYTES];
+        padded[Self::BYTES - N..].copy_from_slice(number);
+        // Each part adds to all groups, and no addition waits for another. What is over a group's
+        // size is carried in the end, once.
+        let mut groups = [0u64; Self::GROUPS];
+        let (parts, _) = padded.as_chunks::<{ Self::PART }>();
+        for (part, places) in parts.iter().zip(&Self::PLACES) {
+            let part = part.iter().fold(0, |part, byte| part << 8 | u32::from(*byte));
+            for (group, place) in groups.iter_mut().zip(places) {
+                *group += u64::from(part) * u64::from(*place);
+            }
+        }
+        let mut carry = 0;
+        for group in groups.iter_mut().rev() {
+            *group += carry;
+            carry = *group / POWERS[Self::GROUP];
+            *group -= carry * POWERS[Self::GROUP];
+        }
+        let mut text = [0; Self::GROUPS * Self::GROUP];
+        for (group, digits) in groups.iter().zip(text.as_chunks_mut::<{ Self::GROUP }>().0) {
+            let mut rest = *group as u32;
+            for digit in digits.iter_mut().rev() {
+                *digit = ALPHABET[(rest % 58) as usize];
+                rest /= 58;
+            }
+        }
+        let ones = text.iter().take_while(|digit| **digit == b'1').count();
+        Self { text, begin: ones.min(text.len() - 1) as u8 }
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The digits, in ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[self.begin.into()..]
+    }
 }
 
 /// Reads a number into `N` big-endian bytes.
@@ -223,6 +311,7 @@ mod tests {
                 number[48 - length..].fill(fill);
                 assert_eq!(decode(encode(&number).as_bytes()), Ok(number));
                 assert_eq!(encode(&number[48 - length..]), encode(&number));
+                assert_eq!(Text::of(&number).as_str(), encode(&number));
             }
         }
     }

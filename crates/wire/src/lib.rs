@@ -38,6 +38,7 @@ pub mod base58;
 mod codec;
 mod compression;
 mod digest;
+mod elements;
 mod error;
 mod flags;
 mod frame;
@@ -46,10 +47,12 @@ mod limits;
 mod message;
 mod reader;
 mod value;
+mod writer;
 
 #[cfg(feature = "codec")]
 pub use codec::{CodecError, FrameCodec};
 pub use compression::Compression;
+pub use elements::{Element, Elements};
 pub use error::{EncodeError, FrameError, MessageError};
 pub use flags::{MainFlag, RESERVED, SubFlag};
 pub use frame::{Frame, RawFrame};
@@ -59,3 +62,4 @@ pub use message::Message;
 /// A MessagePack value. `str` and `bin` stay distinct; compare keys and ids with [`text_bytes`].
 pub use rmpv::Value;
 pub use value::text_bytes;
+pub use writer::MessageWriter;

@@ -5,14 +5,16 @@ use std::fmt;
 use bytes::Bytes;
 use rmpv::Value;
 
-use crate::digest::{DIGEST, digest};
+use crate::digest::DIGEST;
+use crate::elements::Elements;
 use crate::error::{EncodeError, MessageError};
 use crate::flags::{MainFlag, SubFlag};
-use crate::frame::{FRAME_HEAD, Frame, LENGTH};
+use crate::frame::{Frame, LENGTH};
 use crate::id::{IdForm, MessageId};
 use crate::limits::Limits;
 use crate::reader::{Reader, Token};
 use crate::value::{ValueReader, array_head_len, encoded_len_of, id_len, unsigned_len};
+use crate::writer::{MessageWriter, Pieces};
 
 /// A message: `[kind, sender, time, payload...]` in MessagePack, together with its frame.
 ///
@@ -40,21 +42,21 @@ pub struct Message {
 }
 
 /// What stands before the payload, read once.
-#[derive(Clone, Copy)]
-struct Head {
-    kind: MainFlag,
-    time: u64,
-    sender: Span,
-    sender_form: IdForm,
-    payload: Span,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) kind: MainFlag,
+    pub(crate) time: u64,
+    pub(crate) sender: Span,
+    pub(crate) sender_form: IdForm,
+    pub(crate) payload: Span,
 }
 
 /// A part of the body: where it begins, and how long it is (bytes of a sender, elements of a
 /// payload).
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    at: u32,
-    length: u32,
+pub(crate) struct Span {
+    pub(crate) at: u32,
+    pub(crate) length: u32,
 }
 
 impl Message {
@@ -83,27 +85,20 @@ impl Message {
         if length > limit as usize {
             return Err(EncodeError::TooLong { length, limit });
         }
-        let mut writer = Writer(Vec::with_capacity(LENGTH + length));
-        writer.0.extend_from_slice(&(length as u32).to_be_bytes());
-        writer.0.extend_from_slice(&[0; DIGEST]);
-        writer.array_head(count);
-        writer.unsigned(kind.into());
-        let sender = writer.id(sender, sender_form);
-        writer.unsigned(time);
-        let payload_span = Span { at: writer.offset(), length: payload.len() as u32 };
+        let room = LENGTH + length;
+        let mut writer =
+            MessageWriter::for_frame(room, kind, sender_form, sender, time, payload.len());
         for value in payload {
             writer.value(value);
         }
-        let mut buffer = writer.0;
-        debug_assert_eq!(buffer.len(), LENGTH + length);
-        let (head, body) = buffer.split_at_mut(FRAME_HEAD);
-        head[LENGTH..].copy_from_slice(&digest(body));
-        let frame = Frame::trusted(buffer.into(), None);
-        Ok(Self {
-            frame,
-            head: Head { kind, time, sender, sender_form, payload: payload_span },
-            is_checked: false,
-        })
+        let message = writer.seal();
+        debug_assert_eq!(message.frame.plain().len(), room);
+        Ok(message)
+    }
+
+    /// A frame of this node's own, and what its body begins with.
+    pub(crate) fn sealed(frame: Frame, head: Head) -> Self {
+        Self { frame, head, is_checked: false }
     }
 
     /// The same message under another id: a number is put behind the message, where every node
@@ -118,18 +113,9 @@ impl Message {
         if length > limit as usize {
             return Err(EncodeError::TooLong { length, limit });
         }
-        let mut writer = Writer(Vec::with_capacity(LENGTH + length));
-        writer.0.extend_from_slice(&(length as u32).to_be_bytes());
-        writer.0.extend_from_slice(&plain[LENGTH..]);
-        writer.unsigned(nonce);
-        let mut buffer = writer.0;
-        let (head, body) = buffer.split_at_mut(FRAME_HEAD);
-        head[LENGTH..].copy_from_slice(&digest(body));
-        Ok(Self {
-            frame: Frame::trusted(buffer.into(), None),
-            head: self.head,
-            is_checked: self.is_checked,
-        })
+        let mut pieces = Pieces::copied(length, &plain[LENGTH..]);
+        pieces.unsigned(nonce);
+        Ok(Self { frame: pieces.frame(), head: self.head, is_checked: self.is_checked })
     }
 
     /// Reads the head of a verified frame's body. The payload is not looked at; bytes behind the
@@ -198,6 +184,21 @@ impl Message {
     pub fn payload(&self, limits: &Limits) -> Result<Vec<Value>, MessageError> {
         let Span { at, length } = self.head.payload;
         ValueReader::new(self.body(), at as usize, limits).values(length, 1)
+    }
+
+    /// The elements of the payload, read straight from the message's bytes: as
+    /// [`payload`](Self::payload), without setting memory aside.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload), found before the first element is read. A
+    /// [`checked`](Self::checked) message has none, whatever the limits are now.
+    pub fn elements(&self, limits: &Limits) -> Result<Elements<'_>, MessageError> {
+        let Span { at, length } = self.head.payload;
+        let at = at as usize;
+        if !self.is_checked {
+            ValueReader::new(self.body(), at, limits).pass_over(length, 1)?;
+        }
+        Ok(Elements::new(Reader::new(self.body(), at), length))
     }
 
     /// Checks the payload as [`payload`](Self::payload) does, without building it, and that every
@@ -301,61 +302,6 @@ fn whole(token: Token<'_>) -> Option<u64> {
         _ => return None,
     };
     ((0.0..=EXACT).contains(&float) && float.fract() == 0.0).then_some(float as u64)
-}
-
-/// Writes smallest forms into a buffer that begins with the frame's head.
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn offset(&self) -> u32 {
-        (self.0.len() - FRAME_HEAD) as u32
-    }
-
-    fn array_head(&mut self, length: usize) {
-        match length {
-            0..16 => self.0.push(0x90 | length as u8),
-            16..=0xffff => self.marked(0xdc, (length as u16).to_be_bytes()),
-            _ => self.marked(0xdd, (length as u32).to_be_bytes()),
-        }
-    }
-
-    fn unsigned(&mut self, number: u64) {
-        match number {
-            0..0x80 => self.0.push(number as u8),
-            0x80..=0xff => self.marked(0xcc, [number as u8]),
-            0x100..=0xffff => self.marked(0xcd, (number as u16).to_be_bytes()),
-            0x1_0000..=0xffff_ffff => self.marked(0xce, (number as u32).to_be_bytes()),
-            _ => self.marked(0xcf, number.to_be_bytes()),
-        }
-    }
-
-    fn id(&mut self, id: &str, form: IdForm) -> Span {
-        let length = id.len();
-        let [short, middle, long] = match form {
-            IdForm::Bin => [0xc4, 0xc5, 0xc6],
-            IdForm::Str => [0xd9, 0xda, 0xdb],
-        };
-        match length {
-            0..32 if form == IdForm::Str => self.0.push(0xa0 | length as u8),
-            0..=0xff => self.marked(short, [length as u8]),
-            0x100..=0xffff => self.marked(middle, (length as u16).to_be_bytes()),
-            _ => self.marked(long, (length as u32).to_be_bytes()),
-        }
-        let at = self.offset();
-        self.0.extend_from_slice(id.as_bytes());
-        Span { at, length: length as u32 }
-    }
-
-    fn marked<const N: usize>(&mut self, marker: u8, bytes: [u8; N]) {
-        self.0.push(marker);
-        self.0.extend_from_slice(&bytes);
-    }
-
-    fn value(&mut self, value: &Value) {
-        // The length was told beforehand and the buffer grows at need: writing cannot fail.
-        let written = rmpv::encode::write_value(&mut self.0, value);
-        debug_assert!(written.is_ok());
-    }
 }
 
 impl TryFrom<Frame> for Message {

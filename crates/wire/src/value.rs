@@ -63,6 +63,23 @@ impl<'a> ValueReader<'a> {
         })
     }
 
+    /// Checks `count` values at `depth` without building them.
+    pub(crate) fn pass_over(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {
+        self.enter(count, depth)?;
+        for _ in 0..count {
+            let at = self.reader.at();
+            match self.reader.token()? {
+                Token::Str(bytes) => {
+                    utf8(bytes, at)?;
+                }
+                Token::Array(length) => self.pass_over(length, depth + 1)?,
+                Token::Map(length) => self.pass_over(length.saturating_mul(2), depth + 1)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Checks `count` values at `depth` without building them, and that maps and timestamps are
     /// such as every node can read.
     pub(crate) fn skim(&mut self, count: u32, depth: u16) -> Result<(), MessageError> {

@@ -1,12 +1,17 @@
-//! Relaying costs a checksum, and no memory.
+//! Relaying costs a checksum, and no memory; lists of peers take a block when they are written.
 
 #![expect(clippy::unwrap_used, reason = "helpers are tests, too")]
 
 use bytes::{Bytes, BytesMut};
-use rs2p_wire::{Compression, IdForm, Limits, MainFlag, Message, RawFrame, SubFlag, Value};
+use rs2p_wire::{
+    Compression, Element, IdForm, Limits, MainFlag, Message, MessageWriter, RawFrame, SubFlag,
+    Value, base58,
+};
 
 const LINKS: usize = 8;
 const FRAMES: usize = 16;
+const LISTED: usize = 64;
+const SENDER: &str = "6fdzY5aYQFaZ5LnHzQ6nN9SzSoJN1oYytJDxLvSNzqYC46zwydZR5V6vruirUpwauz";
 
 #[test]
 fn relaying_a_plain_frame_to_eight_links_allocates_nothing() {
@@ -45,6 +50,38 @@ fn a_message_is_written_with_one_allocation() {
     assert_eq!(written.count_total, 1, "{written:?}");
 }
 
+#[test]
+fn a_list_is_written_with_one_allocation_and_read_with_none() {
+    let limits = Limits::default();
+    let write = || {
+        let mut writer =
+            MessageWriter::with_room(LISTED * 89 + 4, MainFlag::Whisper, IdForm::Bin, SENDER, 1, 2);
+        writer.unsigned(SubFlag::Peers.into());
+        writer.array(LISTED, |writer| {
+            for port in 0..LISTED {
+                writer.array(2, |writer| {
+                    writer.array(2, |writer| {
+                        writer.text("255.255.255.255");
+                        writer.unsigned(40_000 + port as u64);
+                    });
+                    writer.base58(&base58::Text::of(&[0xff; 48]), IdForm::Bin);
+                });
+            }
+        });
+        writer.finish(&limits).unwrap()
+    };
+    let written = allocation_counter::measure(|| drop(write()));
+    // Once more when what was left over is given back.
+    assert!(written.count_total <= 2, "{written:?}");
+    let message = write();
+    let read = allocation_counter::measure(|| {
+        let list = message.elements(&limits).unwrap().nth(1).unwrap().as_array().unwrap();
+        let is_listed = |entry: &Element<'_>| entry.as_array_of::<2>().is_some();
+        assert_eq!(list.filter(is_listed).count(), LISTED);
+    });
+    assert_eq!(read.count_total, 0, "{read:?}");
+}
+
 fn relay(read_buffer: &mut BytesMut, queues: &mut [Vec<Bytes>]) {
     let limits = Limits::default();
     let raw = RawFrame::split_from(read_buffer, &limits).unwrap().unwrap();
@@ -61,9 +98,8 @@ fn read_buffer() -> BytesMut {
 }
 
 fn message(payload: &[Value]) -> Message {
-    let sender = "6fdzY5aYQFaZ5LnHzQ6nN9SzSoJN1oYytJDxLvSNzqYC46zwydZR5V6vruirUpwauz";
     let limits = Limits::default();
-    Message::encode(MainFlag::Broadcast, IdForm::Bin, sender, 1, payload, &limits).unwrap()
+    Message::encode(MainFlag::Broadcast, IdForm::Bin, SENDER, 1, payload, &limits).unwrap()
 }
 
 fn payload() -> [Value; 3] {

@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a fuzzer learns of a finding")]
 
 use bytes::{Bytes, BytesMut};
-use rs2p_wire::{Compression, Frame, Limits, Message, MessageError, RawFrame, Value, base58};
+use rs2p_wire::{
+    Compression, Element, Elements, Frame, Limits, Message, MessageError, RawFrame, Value, base58,
+};
 use sha2::{Digest as _, Sha256};
 
 /// Small enough that hostile input is tried often rather than long.
@@ -68,7 +70,9 @@ pub(crate) fn base58(input: &[u8]) {
         assert_eq!(wider[16..], number);
     }
     if let Some(number) = input.first_chunk::<48>() {
-        assert_eq!(base58::decode(base58::encode(number).as_bytes()), Ok(*number));
+        let text = base58::encode(number);
+        assert_eq!(base58::decode(text.as_bytes()), Ok(*number));
+        assert_eq!(base58::Text::of(number).as_str(), text);
     }
 }
 
@@ -85,6 +89,13 @@ fn read(frame: Frame) {
         // Of maps and timestamps, the check wants more.
         if !is_about_old_peers(&checked) {
             assert_eq!(checked, payload.as_ref().map(drop).map_err(Clone::clone));
+        }
+        match (message.elements(&limits), &payload) {
+            (Ok(elements), Ok(payload)) => {
+                assert_eq!(elements.len(), payload.len());
+                assert_eq!(written(&values(elements)), written(payload));
+            }
+            (elements, payload) => assert_eq!(elements.err(), payload.as_ref().err().cloned()),
         }
         if let Ok(payload) = payload {
             assert_eq!(message.payload_len() as usize, payload.len());
@@ -113,6 +124,30 @@ fn write_again(message: &Message, payload: &[Value], limits: &Limits) {
     assert_eq!((read.kind(), read.sender_form(), read.time()), (kind, form, time));
     assert_eq!(read.sender(), message.sender());
     assert_eq!(written(&read.payload(limits).unwrap()), written(payload));
+}
+
+/// What elements stand for.
+fn values(elements: Elements<'_>) -> Vec<Value> {
+    let value = |element| match element {
+        Element::Nil => Value::Nil,
+        Element::Bool(boolean) => boolean.into(),
+        Element::Unsigned(number) => number.into(),
+        Element::Negative(number) => number.into(),
+        Element::Float32(number) => number.into(),
+        Element::Float64(number) => number.into(),
+        Element::Str(bytes) => std::str::from_utf8(bytes).unwrap().into(),
+        Element::Bin(bytes) => bytes.into(),
+        Element::Ext(kind, bytes) => Value::Ext(kind, bytes.to_vec()),
+        Element::Array(elements) => Value::Array(values(elements)),
+        Element::Map(elements) => {
+            let (keys, inner): (Vec<_>, Vec<_>) =
+                values(elements).into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+            let pairs = keys.into_iter().zip(inner);
+            Value::Map(pairs.map(|((_, key), (_, value))| (key, value)).collect())
+        }
+        _ => unreachable!("there are no others"),
+    };
+    elements.map(value).collect()
 }
 
 /// Bytes, because NaN is not equal to itself.

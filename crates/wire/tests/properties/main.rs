@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use rs2p_wire::{Compression, FrameError, Limits, Message, RawFrame, Value};
+use rs2p_wire::{Compression, FrameError, IdForm, Limits, Message, MessageWriter, RawFrame, Value};
 
-use crate::strategies::{Parts, bytes, method, parts};
+use crate::strategies::{Parts, bytes, method, parts, writable};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
@@ -45,6 +45,32 @@ proptest! {
     fn the_body_is_the_array_as_rmpv_writes_it(parts in parts()) {
         let message = parts.encode();
         prop_assert_eq!(message.body(), written(&parts.array()));
+    }
+
+    #[test]
+    fn a_message_written_piece_by_piece_is_the_one_written_of_values(
+        parts in parts(),
+        payload in vec(writable(), 0..20),
+        room in 0..500_usize,
+        depth in 0..6_u16,
+        frame in 0..2_000_u32,
+    ) {
+        let Parts { kind, form, sender, time, .. } = parts;
+        for limits in [Limits::default(), Limits { depth, frame, ..Limits::default() }] {
+            let mut writer =
+                MessageWriter::with_room(room, kind, form, &sender, time, payload.len());
+            payload.iter().for_each(|value| write(&mut writer, value));
+            let (pieces, values) = (
+                writer.finish(&limits),
+                Message::encode(kind, form, &sender, time, &payload, &limits),
+            );
+            if let (Ok(pieces), Ok(values)) = (&pieces, &values) {
+                prop_assert_eq!(pieces.frame().plain(), values.frame().plain());
+                prop_assert_eq!(pieces.sender(), values.sender());
+                prop_assert_eq!(pieces.payload(&limits), values.payload(&limits));
+            }
+            prop_assert_eq!(pieces, values);
+        }
     }
 
     #[test]
@@ -135,6 +161,20 @@ proptest! {
         prop_assert_eq!(by_frames(&chunks), &sent[..]);
         #[cfg(feature = "codec")]
         prop_assert_eq!(by_codec(&chunks), &sent[..]);
+    }
+}
+
+/// Writes one of the values that a writer knows.
+fn write(writer: &mut MessageWriter, value: &Value) {
+    match value {
+        Value::Nil => writer.nil(),
+        Value::Integer(number) => writer.unsigned(number.as_u64().unwrap()),
+        Value::String(text) => writer.text(text.as_str().unwrap()),
+        Value::Binary(bytes) => writer.id(std::str::from_utf8(bytes).unwrap(), IdForm::Bin),
+        Value::Array(values) => writer.array(values.len(), |writer| {
+            values.iter().for_each(|value| write(writer, value));
+        }),
+        _ => unreachable!("the strategy makes no others"),
     }
 }
 

@@ -63,6 +63,17 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// What can be written without building values.
+pub(crate) fn writable() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Nil),
+        number().prop_map(Value::from),
+        prop_oneof![text(0..40), text(250..260)].prop_map(Value::from),
+        prop_oneof![text(0..40), text(250..260)].prop_map(|text| Value::Binary(text.into_bytes())),
+    ];
+    scalar.prop_recursive(5, 60, 18, |inner| vec(inner, 0..18).prop_map(Value::Array))
+}
+
 /// No compression, or any method of this build.
 pub(crate) fn method() -> impl Strategy<Value = Option<Compression>> {
     let all = Compression::AVAILABLE.iter().copied().map(Some);
