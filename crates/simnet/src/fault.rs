@@ -167,6 +167,9 @@ impl TryFrom<Stated> for FaultSpec {
 pub struct PlannedFault {
     /// By which it is left out of a run, and found in what came of it.
     pub number: usize,
+    /// Which chaos it is part of, if it is part of one: then not each of them has to have had an
+    /// effect, but one of them.
+    pub chaos: Option<usize>,
     /// When it begins, in microseconds since the start.
     pub at: u64,
     /// When it ends; `None`: with the run.
@@ -336,7 +339,12 @@ impl FaultSpec {
             }
             TargetSpec::Only(only) => Target::Only(only.clone()),
         };
-        vec![PlannedFault { number: 0, at, until, target, fault }]
+        vec![PlannedFault { number: 0, chaos: None, at, until, target, fault }]
+    }
+
+    /// Whether it stands for many, drawn at random.
+    pub(crate) fn is_chaos(&self) -> bool {
+        matches!(self.kind, Kind::Chaos { .. })
     }
 
     /// The misdeed that it asks its layer for.
@@ -382,7 +390,8 @@ fn chaos(
         },
     };
     let share: f64 = rng.random_range(0.02..0.4);
-    PlannedFault { number: 0, at, until: Some(at + lasts), target: Target::Share(share), fault }
+    let (until, target) = (Some(at + lasts), Target::Share(share));
+    PlannedFault { number: 0, chaos: None, at, until, target, fault }
 }
 
 impl Target {

@@ -85,8 +85,18 @@ pub fn run<L: Layer>(
         },
     };
     let faults = nemesis.finish::<L>(&world);
+    let is_one_of_a_chaos_that_had_an_effect = |number: usize| {
+        let chaos = plan.faults[number].chaos;
+        chaos.is_some()
+            && faults.iter().any(|(other, it)| plan.faults[*other].chaos == chaos && it.hits > 0)
+    };
+    let idle: BTreeSet<usize> = faults
+        .iter()
+        .filter(|(number, it)| it.hits == 0 && !is_one_of_a_chaos_that_had_an_effect(**number))
+        .map(|(number, _)| *number)
+        .collect();
     for (number, fault) in faults {
-        if fault.hits == 0 && outcome.failures.is_empty() {
+        if idle.contains(&number) && outcome.failures.is_empty() {
             outcome.failures.push(Failure {
                 rule: "fault without effect".into(),
                 seen: format!("{}: no {}", fault.fault, fault.counted),
@@ -314,7 +324,7 @@ impl<'a, L: Layer> Runner<'a, L> {
             let held = bound.holds(measured);
             if !held {
                 let seen = match measured {
-                    Some(measured) => format!("{} is {measured}", bound.figure),
+                    Some(measured) => format!("{} is {}", bound.figure, short(measured)),
                     None => format!("{} could not be measured", bound.figure),
                 };
                 self.failures.push(Failure {
@@ -479,6 +489,12 @@ fn graph<L: Layer>(world: &World<L::Machine>, layer: &L) -> Graph {
         }
     }
     Graph { nodes: shown.iter().map(node).collect(), links: links.into_iter().collect(), of }
+}
+
+/// A figure, told as exactly as a reader can use.
+fn short(figure: f64) -> String {
+    let text = format!("{figure:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
 /// Runs that share this process, so that none of them takes the others' memory for its own.

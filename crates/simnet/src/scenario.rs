@@ -346,6 +346,7 @@ impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
         let network = self.network.draw(seed, &mut drawn);
         let misdeeds: Vec<&str> = vocabulary.misdeeds.iter().map(|(name, _)| *name).collect();
         let (mut at, mut phases, mut faults) = (0, Vec::new(), Vec::new());
+        let mut chaoses = 0;
         for (number, phase) in self.phases.iter().enumerate() {
             let place = format!("phase.{}", number + 1);
             let lasts = draw(seed, &format!("{place}.lasts"), &phase.lasts, &mut drawn).0.max(1);
@@ -362,7 +363,12 @@ impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
                     drawn.insert(place, what.to_string());
                 };
                 let spec = fault.get_ref();
-                faults.extend(spec.plan(seed, &place, (at, at + lasts), &misdeeds, &mut note));
+                let mut planned = spec.plan(seed, &place, (at, at + lasts), &misdeeds, &mut note);
+                if spec.is_chaos() {
+                    chaoses += 1;
+                    planned.iter_mut().for_each(|fault| fault.chaos = Some(chaoses));
+                }
+                faults.extend(planned);
             }
             phases.push(PlannedPhase {
                 name: phase.name.clone(),

@@ -1,7 +1,7 @@
 //! Machines that misbehave on purpose: byzantine nodes, and bugs planted to prove that they are
 //! found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ struct Tampering<M: Machine> {
     /// By the machine's clock.
     now: Time,
     later: BTreeMap<(Time, u64), Output<M::Event>>,
+    /// What was held back, and goes out now.
+    due: VecDeque<Output<M::Event>>,
     count: u64,
     hits: u64,
 }
@@ -65,7 +67,8 @@ impl<M: Machine> Tampered<M> {
         let hits = self.hits();
         self.behave();
         let now = Time::default();
-        let tampering = Tampering { tamper, now, later: BTreeMap::new(), count: 0, hits };
+        let (later, due) = (BTreeMap::new(), VecDeque::new());
+        let tampering = Tampering { tamper, now, later, due, count: 0, hits };
         self.tampering = Some(Box::new(tampering));
     }
 
@@ -132,6 +135,11 @@ impl<M: Machine> Machine for Tampered<M> {
     fn handle_timeout(&mut self, now: Time) {
         if let Some(tampering) = &mut self.tampering {
             tampering.now = now;
+            while let Some(first) = tampering.later.first_entry()
+                && first.key().0 <= now
+            {
+                tampering.due.push_back(first.remove());
+            }
         }
         if self.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.machine.handle_timeout(now);
@@ -140,10 +148,8 @@ impl<M: Machine> Machine for Tampered<M> {
 
     fn poll_output(&mut self) -> Option<Output<M::Event>> {
         let Some(tampering) = &mut self.tampering else { return self.machine.poll_output() };
-        if let Some(due) = tampering.later.first_entry()
-            && due.key().0 <= tampering.now
-        {
-            return Some(due.remove());
+        if let Some(due) = tampering.due.pop_front() {
+            return Some(due);
         }
         while let Some(output) = self.machine.poll_output() {
             let now = tampering.now;
