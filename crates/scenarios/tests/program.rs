@@ -57,13 +57,14 @@ fn what_is_not_there_is_wrong_usage() {
 }
 
 #[test]
-fn a_run_ends_in_a_table_and_outcomes() {
+fn a_run_ends_in_a_table_a_report_and_outcomes() {
     let here = here();
     let told = ended(&simnet(&here, "quick.toml --seed 3 --nodes 12"), 0);
     for words in ["scenario", "quick ", "12  passed", "100 %"] {
         assert!(told.contains(words), "{words}: {told}");
     }
     let out = here.path().join("target/simnet");
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("<html"));
     let outcomes = outcomes(&out.join("outcome.json"));
     assert_eq!((outcomes.len(), outcomes[0].seed, outcomes[0].nodes), (1, 3, 12));
 }

@@ -13,6 +13,7 @@ mod links;
 mod nemesis;
 mod network;
 mod outcome;
+mod report;
 mod rules;
 mod run;
 mod scenario;
@@ -33,6 +34,7 @@ pub use outcome::{
     BoundOutcome, Distribution, Failure, FaultOutcome, Graph, GraphNode, Outcome, PhaseOutcome,
     Series, Speed,
 };
+pub use report::html as html_report;
 pub use rules::{Effect, NodeSet, Rule, RuleId};
 pub use run::{Settings, planned_faults, run};
 pub use scenario::{Bound, FIGURES, Plan, PlannedPhase, Scenario, ScenarioError, Vocabulary};

@@ -1,4 +1,4 @@
-//! The files that are written and read: outcomes, shards.
+//! The files that are written and read: report, outcomes, shards.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -28,7 +28,7 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|cause| Failure::write(directory, cause))
 }
 
-/// Writes the outcomes; tells in words where they are.
+/// Writes report and outcomes; tells in words where they are.
 pub(crate) fn write(directory: &Path, results: &Results) -> Result<String, Failure> {
     let outcomes = directory.join("outcome.json");
     replace(&outcomes, |file| {
@@ -42,7 +42,19 @@ pub(crate) fn write(directory: &Path, results: &Results) -> Result<String, Failu
         file.write_all(if before == "[\n" { b"[]\n" } else { b"\n]\n" })
     })?;
 
-    Ok(format!("\nOutcomes: {}\n", outcomes.display()))
+    let report = directory.join("report.html");
+    let shown = results.for_report();
+    replace(&report, |file| file.write_all(rs2p_simnet::html_report(&shown).as_bytes()))?;
+    let part = if shown.len() < results.len() {
+        format!(
+            ", with {} of {} runs: the first that fail and that pass",
+            shown.len(),
+            results.len()
+        )
+    } else {
+        String::new()
+    };
+    Ok(format!("\nReport:   {}{part}\nOutcomes: {}\n", report.display(), outcomes.display()))
 }
 
 /// Writes what a shard came to; its path.
