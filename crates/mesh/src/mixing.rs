@@ -132,6 +132,10 @@ impl Mesh {
         }
         self.swap.extra_until = now + EXTRA_FOR;
         self.swap.wait = SWAP_FIRST;
+        if self.timers.get(&Timer::Swap).is_some_and(|at| at > now + 2 * SWAP_FIRST) {
+            self.timers.set(Timer::Swap, None);
+            self.plan_swap(now);
+        }
     }
 
     /// A node has been met at this address.
@@ -181,7 +185,7 @@ impl Mesh {
     }
 
     /// A peer has told whom it is linked to. If this is the one asked, it gives way: at once, if it
-    /// shares two peers with this node and there are too many links; else to one of its own peers.
+    /// shares a peer with this node and there are too many links; else to one of its own peers.
     /// Either way this node can still reach it.
     pub(crate) fn go_on_with_swap(
         &mut self,
@@ -196,7 +200,7 @@ impl Mesh {
         if self.has_too_many_links() {
             self.swap.with = None;
             self.swap.extra = self.swap.extra.saturating_sub(1);
-            if listed.iter().filter(|(_, id)| is_peer(id)).count() >= 2 {
+            if listed.iter().any(|(_, id)| is_peer(id)) {
                 self.give_way(now, link);
             }
             return;

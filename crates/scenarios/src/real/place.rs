@@ -176,7 +176,8 @@ mod tests {
     use super::*;
 
     fn planned(number: usize, fault: Fault) -> PlannedFault {
-        PlannedFault { number, at: 0, until: None, target: Target::Share(0.5), fault }
+        let target = Target::Share(0.5);
+        PlannedFault { number, chaos: None, at: 0, until: None, target, fault }
     }
 
     fn refused(faults: &[PlannedFault], powers: Powers) -> String {
