@@ -88,18 +88,6 @@ impl Endpoint {
         Self::read(rs2p_wire::text_bytes(host)?, port.as_u64()?)
     }
 
-    #[inline(never)]
-    fn cmp_unusual(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Socket(one), Self::Socket(other)) => one.cmp(other),
-            (Self::Socket(_), Self::Name(..)) => Ordering::Less,
-            (Self::Name(..), Self::Socket(_)) => Ordering::Greater,
-            (Self::Name(one, port), Self::Name(other, other_port)) => {
-                one.cmp(other).then(port.cmp(other_port))
-            }
-        }
-    }
-
     fn read(host: &[u8], port: u64) -> Option<Self> {
         let host = std::str::from_utf8(host).ok()?;
         let port = u16::try_from(port).ok()?;
@@ -109,24 +97,28 @@ impl Endpoint {
 
 /// Addresses before names; each by its parts, in order.
 ///
-/// Books of addresses are searched all the time, and nearly all are of IPv4, which are compared as
-/// one number each.
+/// Books of addresses are searched all the time, and IP addresses compare faster as numbers than as
+/// the bytes they are.
 impl Ord for Endpoint {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
+            (Self::Socket(SocketAddr::V6(one)), Self::Socket(SocketAddr::V6(other))) => {
+                let by_ip = one.ip().to_bits().cmp(&other.ip().to_bits());
+                by_ip.then_with(|| one.cmp(other))
+            }
             (Self::Socket(SocketAddr::V4(one)), Self::Socket(SocketAddr::V4(other))) => {
+                let number = |address: &SocketAddrV4| (address.ip().to_bits(), address.port());
                 number(one).cmp(&number(other))
             }
-            _ => self.cmp_unusual(other),
+            (Self::Socket(one), Self::Socket(other)) => one.is_ipv6().cmp(&other.is_ipv6()),
+            (Self::Socket(_), Self::Name(..)) => Ordering::Less,
+            (Self::Name(..), Self::Socket(_)) => Ordering::Greater,
+            (Self::Name(one, port), Self::Name(other, other_port)) => {
+                one.cmp(other).then(port.cmp(other_port))
+            }
         }
     }
-}
-
-/// An IPv4 address and port, ordered as it is.
-#[inline]
-fn number(address: &SocketAddrV4) -> u64 {
-    u64::from(address.ip().to_bits()) << 16 | u64::from(address.port())
 }
 
 impl PartialOrd for Endpoint {
@@ -251,6 +243,10 @@ mod tests {
             (0..3_u8, any::<u16>())
                 .prop_map(|(last, port)| { Endpoint::Socket(([10, 0, 0, last], port).into()) }),
             any::<([u16; 8], u16)>().prop_map(|address| Endpoint::Socket(address.into())),
+            (0..3_u16, any::<u16>(), 0..2_u32).prop_map(|(last, port, scope)| {
+                let ip = [0xfd00, 0, 0, 0, 0, 0, 0, last].into();
+                Endpoint::Socket(std::net::SocketAddrV6::new(ip, port, 0, scope).into())
+            }),
             ("[a-z.]{1,40}", any::<u16>())
                 .prop_map(|(name, port)| Endpoint::Name(name.into(), port)),
         ]
