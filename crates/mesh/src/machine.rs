@@ -175,9 +175,10 @@ impl Mesh {
         let connected = self.peers.iter().find_map(|(id, peer)| {
             let is_there = self.links.get(peer.link)?.peer()?.address.as_ref() == Some(&to)
                 || self.dialled.get(&peer.link).is_some_and(|dialled| dialled.to == to);
-            is_there.then_some(*id)
+            is_there.then_some((*id, peer.link))
         });
-        if let Some(id) = connected {
+        if let Some((id, link)) = connected {
+            self.keep_by_hand(link);
             self.tell(MeshEvent::ConnectDone { request, result: Ok(id) });
         } else if let Some(opening) = self.opening.values_mut().find(|opening| opening.to == to) {
             opening.requests.push(request);

@@ -177,10 +177,7 @@ impl Mesh {
             self.swap.with = Some((chosen, None));
             self.request_peers_of(now, chosen);
         }
-        self.swap.wait = match self.has_too_many_links() {
-            true => SWAP_FIRST,
-            false => (3 * self.swap.wait / 2).min(SWAP_LAST),
-        };
+        self.swap.wait = (3 * self.swap.wait / 2).min(SWAP_LAST);
         self.plan_swap(now);
     }
 
@@ -228,6 +225,15 @@ impl Mesh {
         {
             self.swap.with = None;
             self.give_way(now, link);
+        }
+    }
+
+    /// The user wants this node's own link to a peer, which is there already.
+    pub(crate) fn keep_by_hand(&mut self, link: LinkId) {
+        if let Some(dialled) = self.dialled.get_mut(&link) {
+            dialled.by_hand = true;
+            dialled.gives_way = false;
+            self.timers.set(Timer::GiveWay(link), None);
         }
     }
 

@@ -10,6 +10,8 @@ mod defects;
 mod handlers;
 mod harness;
 mod losses;
+mod mixing;
+mod network_time;
 mod peers;
 mod queue;
 mod recorded;

@@ -55,6 +55,8 @@ pub(crate) struct Net {
     pub(crate) drops_known: bool,
     /// Dials that were asked for: when, by whom, where to.
     pub(crate) dials: Vec<(Time, u8, Endpoint)>,
+    /// How many frames nodes have sent.
+    pub(crate) frames: usize,
     /// Addresses at which nobody answers at all.
     pub(crate) silent: BTreeSet<Endpoint>,
     /// Everything that left a machine, as far as it is asked for.
@@ -70,10 +72,24 @@ pub(crate) struct Net {
 
 struct Node {
     mesh: Mesh,
+    /// How many seconds its clock is ahead.
+    ahead: i64,
     events: Vec<MeshEvent>,
     dials: BTreeSet<DialId>,
     /// Dials not answered yet.
     dialling: BTreeSet<DialId>,
+}
+
+impl Node {
+    fn clock(&self, now: Time) -> Time {
+        Time::from_millis(now.as_millis().saturating_add_signed(1_000 * self.ahead))
+    }
+
+    /// When it has to be woken, by a clock that goes right.
+    fn alarm(&self) -> Option<Time> {
+        let due = self.mesh.poll_timeout()?;
+        Some(Time::from_millis(due.as_millis().saturating_add_signed(-1_000 * self.ahead)))
+    }
 }
 
 /// One end of a link.
@@ -105,6 +121,7 @@ impl Net {
             latency: LATENCY,
             drops_known: false,
             dials: Vec::new(),
+            frames: 0,
             silent: BTreeSet::new(),
             log: None,
             nodes: BTreeMap::new(),
@@ -139,8 +156,8 @@ impl Net {
     ) {
         let protocol = Protocol::new("mesh", "Plaintext");
         let mesh = Mesh::new(id(number), &protocol, advertised, config, u64::from(number));
-        let node =
-            Node { mesh, events: Vec::new(), dials: BTreeSet::new(), dialling: BTreeSet::new() };
+        let (events, dials, dialling) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let node = Node { mesh, ahead: 0, events, dials, dialling };
         assert!(self.nodes.insert(number, node).is_none());
     }
 
@@ -173,6 +190,16 @@ impl Net {
         }
     }
 
+    /// Sets a node's clock; ahead only, unless nothing has happened to it yet.
+    pub(crate) fn set_ahead(&mut self, number: u8, seconds: i64) {
+        self.nodes.get_mut(&number).unwrap().ahead = seconds;
+    }
+
+    /// What a node's clock tells.
+    pub(crate) fn clock(&self, number: u8) -> Time {
+        self.nodes[&number].clock(self.now)
+    }
+
     pub(crate) fn mesh(&self, number: u8) -> &Mesh {
         &self.nodes[&number].mesh
     }
@@ -191,7 +218,8 @@ impl Net {
         number: u8,
         operation: impl FnOnce(&mut Mesh, Time) -> R,
     ) -> R {
-        let result = operation(&mut self.nodes.get_mut(&number).unwrap().mesh, self.now);
+        let now = self.clock(number);
+        let result = operation(&mut self.nodes.get_mut(&number).unwrap().mesh, now);
         self.drain(number);
         result
     }
@@ -325,7 +353,7 @@ impl Net {
     pub(crate) fn run(&mut self, end: Time) {
         let mut steps = (self.now, 0);
         loop {
-            let alarms = self.nodes.values().filter_map(|node| node.mesh.poll_timeout());
+            let alarms = self.nodes.values().filter_map(Node::alarm);
             let happening = self.happenings.first_key_value().map(|((time, _), _)| *time);
             let next = alarms.chain(happening).min();
             let Some(now) = next.filter(|next| *next <= end) else { break };
@@ -344,13 +372,14 @@ impl Net {
     }
 
     fn serve_deadlines(&mut self) {
-        let is_due = |node: &Node| node.mesh.poll_timeout().is_some_and(|due| due <= self.now);
+        let is_due = |node: &Node| node.alarm().is_some_and(|due| due <= self.now);
         let due = self.nodes.iter().filter(|(_, node)| is_due(node));
         for number in due.map(|(number, _)| *number).collect::<Vec<_>>() {
+            let now = self.clock(number);
             let mesh = &mut self.nodes.get_mut(&number).unwrap().mesh;
-            mesh.handle_timeout(self.now);
+            mesh.handle_timeout(now);
             let next = mesh.poll_timeout();
-            assert!(next.is_none_or(|next| next > self.now), "{next:?} is not after {}", self.now);
+            assert!(next.is_none_or(|next| next > now), "{next:?} is not after {now}");
             self.drain(number);
         }
     }
@@ -488,7 +517,7 @@ impl Net {
 
     fn input(&mut self, node: u8, input: Input) {
         let Some(to) = self.nodes.get_mut(&node) else { return };
-        to.mesh.handle_input(self.now, input);
+        to.mesh.handle_input(to.clock(self.now), input);
         self.drain(node);
     }
 
@@ -540,6 +569,7 @@ impl Net {
     fn transmit(&mut self, link: LinkId, frame: &OutFrame) {
         let end = &self.ends[&link];
         let (other, is_cut) = (end.other, end.is_cut);
+        self.frames += 1;
         self.after(Duration::ZERO, Happening::Flushed { link, bytes: frame.weight() });
         if !is_cut {
             let bytes = frame.bytes().clone();
