@@ -211,6 +211,21 @@ fn a_delay_makes_everything_late_and_one_that_ends_lets_nothing_overtake() {
 }
 
 #[test]
+fn a_link_that_is_closed_ends_behind_all_that_was_said_on_it() {
+    for (jitter, delay) in [(0, 3 * SECOND), (SECOND, 0)] {
+        let mut sim = toys(1, Network { jitter, ..even() }, 2);
+        let (near, _) = link(&mut sim, A, B);
+        let late = sim.add_rule(rule(A, B, Effect::Delay(delay)));
+        say(&mut sim, A, near, 20);
+        sim.remove_rule(late);
+        sim.call(A, |toy, _| toy.close(near));
+        sim.run_for(10 * SECOND);
+        assert_eq!(toy(&sim, B).numbers(), (0..20).collect::<Vec<_>>());
+        assert_eq!((toy(&sim, B).ends(), sim.counts().lost), (vec![CloseReason::PeerClosed], 0));
+    }
+}
+
+#[test]
 fn a_link_that_breaks_ends_at_both_ends_and_loses_what_was_under_way() {
     let mut sim = toys(1, even(), 2);
     let (near, far) = link(&mut sim, A, B);
