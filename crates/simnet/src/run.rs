@@ -393,11 +393,11 @@ impl<'a, L: Layer> Runner<'a, L> {
         self.sampled = counts;
         let each = interval as f64 / 1e6;
         let mut values = vec![
-            ("deliveries", "a second", delivered as f64 / each),
+            ("deliveries", "/s", delivered as f64 / each),
             ("nodes that count", "", shape.nodes as f64),
             ("components", "", shape.components as f64),
             ("links of a node", "", shape.links as f64 / shape.nodes.max(1) as f64),
-            ("links broken by faults", "a second", broken as f64 / each),
+            ("links broken by faults", "/s", broken as f64 / each),
         ];
         values.extend(self.layer.sample(&self.world));
         for (name, unit, value) in values {

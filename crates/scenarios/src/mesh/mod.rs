@@ -275,7 +275,7 @@ impl Layer for MeshLayer {
     }
 
     fn sample(&mut self, world: &World<Mesh>) -> Vec<(&'static str, &'static str, f64)> {
-        self.said.sample(world).map(|share| ("heard", "share", share)).into_iter().collect()
+        self.said.sample(world).map(|share| ("heard", "", share)).into_iter().collect()
     }
 
     fn distributions(&self) -> Vec<Distribution> {

@@ -40,9 +40,11 @@ impl Display for Run<'_> {
         writeln!(
             f,
             "<p class=\"again\"><span>Reproduce</span> \
-             <code>cargo xtask simnet {} --seed {}</code></p>",
+             <code>cargo xtask simnet {} --nodes {} --seed {}{}</code></p>",
             Escaped(&outcome.scenario),
-            outcome.seed
+            outcome.nodes,
+            outcome.seed,
+            Escaped(&outcome.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"))),
         )?;
         self.failures(f)?;
         self.facts(f)?;
