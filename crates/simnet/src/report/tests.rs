@@ -17,7 +17,7 @@ fn a_page_is_well_formed_and_needs_nothing_else() {
     }
     for part in [
         "<svg",
-        "cargo xtask simnet churn --seed 7",
+        "cargo xtask simnet churn --nodes 500 --seed 7",
         "9f3a",
         "150 ms to 300 ms",
         "partition of 4 nodes",
