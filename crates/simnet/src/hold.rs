@@ -68,6 +68,10 @@ impl<M: Machine> Sim<M> {
         self.held > 0 && self.nodes[node.0 as usize].hold.is_some()
     }
 
+    fn is_paused(&self, node: NodeIndex) -> bool {
+        self.nodes[node.0 as usize].hold.as_ref().is_some_and(|hold| hold.is_paused)
+    }
+
     /// Takes off whatever holds a node up.
     pub(crate) fn let_go_on(&mut self, node: NodeIndex) -> Option<Box<Hold>> {
         let hold = self.nodes[node.0 as usize].hold.take()?;
@@ -107,8 +111,10 @@ impl<M: Machine> Sim<M> {
     /// A node takes in what has waited at it, unless that has to wait at another one as well.
     fn go_on(&mut self, node: NodeIndex, happening: Happening) {
         let other = match &happening {
+            Happening::Dialled { dial, .. } if !self.is_pending(*dial) => return,
             Happening::Dialled { to, dial, .. } if *to == node => Some(dial.from),
-            Happening::Dialled { to, .. } => Some(*to),
+            // Two slow nodes would hand it to and fro for ever.
+            Happening::Dialled { to, .. } if self.is_paused(*to) => Some(*to),
             _ => None,
         };
         let now = match other.filter(|other| *other != node) {

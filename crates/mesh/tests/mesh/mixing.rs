@@ -149,7 +149,7 @@ fn a_link_from_outside_that_fell_silent_is_replaced_beyond_the_usual_number_for_
 }
 
 #[test]
-fn a_link_too_many_stays_where_no_two_peers_are_shared_and_is_asked_about_ever_more_seldom() {
+fn a_link_too_many_stays_where_no_peer_is_shared_and_is_asked_about_ever_more_seldom() {
     for shares_one in [false, true] {
         let mut net = Net::new();
         for number in [2, 3, 4, 5] {
@@ -163,15 +163,17 @@ fn a_link_too_many_stays_where_no_two_peers_are_shared_and_is_asked_about_ever_m
         net.connect(5, 1);
         silence(&mut net, 1, 5);
         net.run_for(10 * MINUTE);
-        let peers = net.peer_numbers(1);
-        assert_eq!(peers, [2, 3, 4], "two, and one in the place of node 5");
+        if shares_one {
+            assert_eq!(net.peers(1).len(), 2);
+            continue;
+        }
+        assert_eq!(net.peer_numbers(1), [2, 3, 4], "two, and one in the place of node 5");
         let before = net.frames;
         net.run_for(HOUR);
         let frames = net.frames - before;
-        assert_eq!(net.peer_numbers(1), peers);
+        assert_eq!(net.peer_numbers(1), [2, 3, 4]);
         // A sign of life and its answer for each link, twice a minute, from either end.
-        let links = 3 + usize::from(shares_one);
-        let signs = links * 60 * 2 * 2 * 2;
+        let signs = 3 * 60 * 2 * 2 * 2;
         assert!(frames < signs + 100, "{frames} frames");
     }
 }

@@ -120,6 +120,23 @@ fn a_dial_that_waits_at_a_slow_node_is_answered_even_if_that_one_goes_down() {
 }
 
 #[test]
+fn a_dial_from_one_slow_node_to_another_does_not_wander_between_them() {
+    let mut sim = toys(1, even(), 2);
+    sim.slow_down(A, 30 * MILLI);
+    sim.slow_down(B, 20 * MILLI);
+    let busy = |sim: &mut rs2p_simnet::Sim<crate::toy::Toy>| {
+        [A, B].iter().for_each(|node| dial(sim, *node, C));
+        [(A, B), (B, A)].iter().for_each(|(from, to)| dial(sim, *from, *to));
+    };
+    for _ in 0..10 {
+        busy(&mut sim);
+    }
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.pending(), 0);
+    assert_eq!((toy(&sim, A).links().len(), toy(&sim, B).links().len()), (20, 20));
+}
+
+#[test]
 fn a_node_that_is_down_can_be_neither_paused_nor_slowed_down() {
     let mut sim = toys(1, even(), 2);
     sim.pause(A);
