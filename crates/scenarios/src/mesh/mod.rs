@@ -31,8 +31,8 @@ pub struct MeshLayer {
     said: Said,
     /// Which nodes are looked at next.
     turn: usize,
-    /// Duplicates before this phase.
-    duplicates: u64,
+    /// What had been passed over and counted before this phase.
+    before: Passed,
     /// Broadcasts that could not be sent in this phase.
     unsent: u64,
     /// Messages heard in this phase that a byzantine node has altered.
@@ -61,6 +61,29 @@ pub struct Workload {
     /// How long before the end of the phase the last one comes.
     #[serde(default = "ten_seconds")]
     quiet: Spread<Span>,
+}
+
+/// What has passed through the nodes so far: as the engine counts it, and as the nodes do that are
+/// up, by the counters that a real node has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    duplicates: u64,
+    relayed: u64,
+    expired: u64,
+}
+
+impl Passed {
+    fn of(world: &World<Mesh>) -> Self {
+        let duplicates = world.sim.counts().duplicates;
+        let mut passed = Self { duplicates, ..Self::default() };
+        for mesh in world.sim.nodes().filter_map(|node| world.machine(node)) {
+            let counts = mesh.status(world.sim.now()).counts;
+            passed.duplicates += counts.duplicates;
+            passed.relayed += counts.relayed;
+            passed.expired += counts.expired;
+        }
+        passed
+    }
 }
 
 fn short_text() -> Spread<u64> {
@@ -131,6 +154,8 @@ impl Layer for MeshLayer {
             ("hops", "mean number of links that a broadcast came over"),
             ("hops_max", "largest number of links that a broadcast came over"),
             ("copies", "mean number of copies of a broadcast that reach a node"),
+            ("relayed", "broadcasts passed on, by what nodes that are up count themselves"),
+            ("expired", "broadcasts dropped for their age, likewise"),
             ("forged", "messages heard that a byzantine node has altered"),
         ],
         misdeeds: &[
@@ -156,7 +181,7 @@ impl Layer for MeshLayer {
             ids: Vec::new(),
             said: Said::default(),
             turn: 0,
-            duplicates: 0,
+            before: Passed::default(),
             unsent: 0,
             forged: 0,
         }
@@ -189,7 +214,7 @@ impl Layer for MeshLayer {
 
     fn begin(&mut self, world: &World<Mesh>) {
         self.said.begin(world.sim.elapsed_micros());
-        self.duplicates = world.sim.counts().duplicates;
+        self.before = Passed::of(world);
         (self.unsent, self.forged) = (0, 0);
     }
 
@@ -265,10 +290,14 @@ impl Layer for MeshLayer {
     fn measure(&mut self, world: &World<Mesh>) -> BTreeMap<&'static str, f64> {
         let mut figures = self.said.measure(world);
         let heard = figures.remove("events").unwrap_or_default();
-        let duplicates = (world.sim.counts().duplicates - self.duplicates) as f64;
+        let passed = Passed::of(world);
+        let since = |now: u64, before: u64| now.saturating_sub(before) as f64;
         if heard > 0.0 {
+            let duplicates = since(passed.duplicates, self.before.duplicates);
             figures.insert("copies", (heard + duplicates) / heard);
         }
+        figures.insert("relayed", since(passed.relayed, self.before.relayed));
+        figures.insert("expired", since(passed.expired, self.before.expired));
         figures.insert("unsent", self.unsent as f64);
         figures.insert("forged", self.forged as f64);
         figures
