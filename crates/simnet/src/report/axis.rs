@@ -1,6 +1,6 @@
 //! Axes: where a value stands on the paper, and which values are marked.
 
-use super::number::{Scale, grouped, humane};
+use super::number::{Scale, grouped, humane, is_bytes};
 
 /// From values to places along one direction of a plot.
 #[derive(Clone, Debug)]
@@ -32,24 +32,32 @@ impl Axis {
     }
 
     /// From the step below the lowest value to the step above the highest, and from nought unless
-    /// the values lie close together far from it.
-    pub(super) fn round(range: (f64, f64), scale: &Scale, place: (f64, f64), most: usize) -> Self {
+    /// the values lie close together far from it. Steps are no finer than `finest`.
+    pub(super) fn round(
+        range: (f64, f64),
+        scale: &Scale,
+        place: (f64, f64),
+        most: usize,
+        finest: f64,
+    ) -> Self {
         let (low, high) =
             widened(if range.0 >= 0.0 && range.0 < 0.6 * range.1 { (0.0, range.1) } else { range });
         let (low, high) = (low * scale.factor, high * scale.factor);
-        let step = step(low, high, most);
+        let step = step(low, high, most).max(finest);
         let low = (low / step + SLACK).floor() * step / scale.factor;
         let high = (high / step - SLACK).ceil() * step / scale.factor;
         Self::stepped((low, high), scale, place, step)
     }
 
-    /// By orders of magnitude. Values from nought downwards stand at its beginning.
+    /// By orders of magnitude, those of bytes being 1024 each. Values from nought downwards stand at its beginning.
     pub(super) fn log(range: (f64, f64), unit: &str, place: (f64, f64)) -> Self {
         let mut axis = Self::new(range, true, place);
-        let lowest = range.0.log10().floor() as i32;
-        let highest = range.1.log10().ceil() as i32;
-        let decades = (lowest..=highest).map(|exponent| 10_f64.powi(exponent));
-        let values = decades.flat_map(|decade| [decade, 2.0 * decade, 5.0 * decade]);
+        let (base, between) =
+            if is_bytes(unit) { (1024.0, [1.0, 8.0, 64.0]) } else { (10.0, [1.0, 2.0, 5.0]) };
+        let lowest = range.0.log(base).floor() as i32;
+        let highest = range.1.log(base).ceil() as i32;
+        let values =
+            (lowest..=highest).flat_map(|power| between.map(|times| times * base.powi(power)));
         let inside =
             |value: &f64| (range.0 * (1.0 - SLACK)..=range.1 * (1.0 + SLACK)).contains(value);
         axis.ticks = values
@@ -88,12 +96,12 @@ impl Axis {
         (self.from, self.to)
     }
 
-    /// Whole decades are marked first; the values between them where there is room left.
+    /// Powers of the base are marked first; the values between them where there is room left.
     fn make_room(&mut self) {
-        let is_decade = |tick: &Tick| tick.label.starts_with('1');
+        let is_power = |tick: &Tick| tick.label.starts_with('1');
         let mut kept: Vec<Tick> = Vec::new();
-        let (decades, between): (Vec<_>, Vec<_>) = self.ticks.drain(..).partition(is_decade);
-        for tick in decades.into_iter().chain(between) {
+        let (powers, between): (Vec<_>, Vec<_>) = self.ticks.drain(..).partition(is_power);
+        for tick in powers.into_iter().chain(between) {
             let width = text_width(&tick.label);
             let is_free = |other: &Tick| {
                 (tick.at - other.at).abs() > (width + text_width(&other.label)) / 2.0 + GAP
@@ -175,23 +183,31 @@ mod tests {
 
     #[test]
     fn a_round_axis_begins_at_nought_unless_its_values_are_close_together() {
-        let far = Axis::round((3.0, 47.0), &count(), (150.0, 0.0), 5);
+        let far = Axis::round((3.0, 47.0), &count(), (150.0, 0.0), 5, 0.0);
         assert_eq!(labels(&far), ["0", "10", "20", "30", "40", "50"]);
         assert_eq!((far.at(0.0), far.at(50.0)), (150.0, 0.0), "upwards");
-        let close = Axis::round((0.9993, 1.0), &Scale::share(), (150.0, 0.0), 5);
+        let close = Axis::round((0.9993, 1.0), &Scale::share(), (150.0, 0.0), 5, 0.0);
         assert_eq!(labels(&close), ["99.92", "99.94", "99.96", "99.98", "100.00"]);
-        let below = Axis::round((-3.0, 4.0), &count(), (150.0, 0.0), 5);
+        let below = Axis::round((-3.0, 4.0), &count(), (150.0, 0.0), 5, 0.0);
         assert_eq!(labels(&below), ["-4", "-2", "0", "2", "4"]);
     }
 
     #[test]
     fn a_level_line_has_an_axis_too() {
         assert_eq!(
-            labels(&Axis::round((0.0, 0.0), &count(), (9.0, 0.0), 2)),
+            labels(&Axis::round((0.0, 0.0), &count(), (9.0, 0.0), 2, 0.0)),
             ["0.0", "0.5", "1.0"]
         );
-        let one = Axis::round((1.0, 1.0), &count(), (100.0, 0.0), 5);
+        let one = Axis::round((1.0, 1.0), &count(), (100.0, 0.0), 5, 0.0);
         assert!(one.at(1.0) > 0.0 && one.at(1.0) < 100.0, "{one:?}");
+    }
+
+    #[test]
+    fn counts_are_not_marked_in_halves() {
+        let counts = Axis::round((1.0, 2.0), &count(), (100.0, 0.0), 5, 1.0);
+        assert_eq!(labels(&counts), ["0", "1", "2"]);
+        let halves = Axis::round((1.0, 2.0), &count(), (100.0, 0.0), 5, 0.0);
+        assert!(labels(&halves).contains(&"1.5"));
     }
 
     #[test]
@@ -203,6 +219,13 @@ mod tests {
             assert!(texts.split(' ').any(|text| text == decade), "{texts}");
         }
         assert_eq!(axis.at(0.0), 0.0, "nought stands at the beginning");
+    }
+
+    #[test]
+    fn a_log_axis_of_bytes_marks_round_ones() {
+        let axis = Axis::log((40.0, 3e7), "B", (0.0, 400.0));
+        let texts = labels(&axis).join(", ").replace('\u{a0}', " ");
+        assert_eq!(texts, "64 B, 1 KiB, 8 KiB, 64 KiB, 1 MiB, 8 MiB");
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Display for Cdf<'_> {
             return Figure {
                 id: self.id,
                 name,
+                unit: "",
                 note: "no values",
                 description: "No values.",
                 size: (WIDTH, 8.0),
@@ -47,6 +48,7 @@ impl Display for Cdf<'_> {
         Figure {
             id: self.id,
             name,
+            unit: "",
             note: &note,
             description: &format!(
                 "A rising curve from {} to {}: {note}.",
@@ -77,7 +79,7 @@ struct Drawing<'a> {
 impl Display for Drawing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bottom, right) = (self.y.ends().0, self.x.ends().1);
-        write!(f, "{}", Frame { x: &self.x, x_suffix: &self.x_suffix, y: &self.y })?;
+        write!(f, "{}", Frame { x: &self.x, x_suffix: &self.x_suffix, y: &self.y, y_suffix: "%" })?;
         // Between two values the share stays what it was: stairs, not slopes.
         f.write_str("<path class=\"line\" d=\"")?;
         for (index, point) in self.points.iter().enumerate() {
@@ -107,7 +109,7 @@ fn across(points: &[(f64, f64)], unit: &str) -> (Axis, String) {
         (Axis::log((above_nought, high), unit, ACROSS), String::new())
     } else {
         let scale = Scale::of(unit, high.abs().max(low.abs()));
-        (Axis::round((low, high), &scale, ACROSS, 5), scale.suffix)
+        (Axis::round((low, high), &scale, ACROSS, 5, 0.0), scale.suffix)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::axis::{Axis, text_width};
+use super::axis::{Axis, Tick, text_width};
 use super::escape::Escaped;
 
 /// A drawing with a caption, and with words for those who do not see it.
@@ -11,6 +11,8 @@ pub(super) struct Figure<'a, T> {
     pub(super) id: &'a str,
     /// What it shows.
     pub(super) name: &'a str,
+    /// What its values are in; empty where the labels say so.
+    pub(super) unit: &'a str,
     /// What is worth saying beside the name.
     pub(super) note: &'a str,
     /// What a reader would see.
@@ -23,11 +25,12 @@ pub(super) struct Figure<'a, T> {
 
 impl<T: Display> Display for Figure<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, note, description, size: (width, height), drawing } = self;
-        let (name, note, description) = (Escaped(name), Escaped(note), Escaped(description));
+        let Self { id, name, unit, note, description, size: (width, height), drawing } = self;
+        let (name, unit) = (Escaped(name), Escaped(unit));
+        let (note, description) = (Escaped(note), Escaped(description));
         write!(
             f,
-            "<figure>\n<figcaption><b>{name}</b> <span>{note}</span></figcaption>\n\
+            "<figure>\n<figcaption><b>{name} <i>{unit}</i></b> <span>{note}</span></figcaption>\n\
              <svg viewBox=\"0 0 {width} {height}\" role=\"img\" \
              aria-labelledby=\"{id}-title {id}-desc\">\n\
              <title id=\"{id}-title\">{name}</title>\n<desc id=\"{id}-desc\">{description}</desc>\n\
@@ -44,6 +47,8 @@ pub(super) struct Frame<'a> {
     pub(super) x_suffix: &'a str,
     /// From the bottom upwards.
     pub(super) y: &'a Axis,
+    /// What stands after the last value of it.
+    pub(super) y_suffix: &'a str,
 }
 
 impl Display for Frame<'_> {
@@ -57,16 +62,11 @@ impl Display for Frame<'_> {
             write!(f, "M{} {}v4", Place(tick.at), Place(bottom))?;
         }
         writeln!(f, "\"/>")?;
-        for tick in &self.y.ticks {
+        for (tick, label) in labelled(self.y, self.y_suffix) {
             let (x, y) = (Place(left - 6.0), Place(tick.at + 4.0));
-            writeln!(f, "<text class=\"end\" x=\"{x}\" y=\"{y}\">{}</text>", tick.label)?;
+            writeln!(f, "<text class=\"end\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(label))?;
         }
-        for (index, tick) in self.x.ticks.iter().enumerate() {
-            let is_last = index + 1 == self.x.ticks.len();
-            let label = match is_last && !self.x_suffix.is_empty() {
-                true => format!("{} {}", tick.label, self.x_suffix),
-                false => tick.label.clone(),
-            };
+        for (tick, label) in labelled(self.x, self.x_suffix) {
             // The last label ends with the paper rather than beyond it.
             let half = text_width(&label) / 2.0;
             let (class, x) = match tick.at + half > WIDTH {
@@ -78,6 +78,16 @@ impl Display for Frame<'_> {
         }
         Ok(())
     }
+}
+
+/// The marks of an axis; the unit stands once, at the last of them.
+fn labelled<'a>(axis: &'a Axis, suffix: &str) -> impl Iterator<Item = (&'a Tick, String)> {
+    let last = axis.ticks.len().saturating_sub(1);
+    axis.ticks.iter().enumerate().map(move |(index, tick)| {
+        let has_suffix = index == last && !suffix.is_empty();
+        let suffix = if has_suffix { format!("\u{a0}{suffix}") } else { String::new() };
+        (tick, format!("{}{suffix}", tick.label))
+    })
 }
 
 /// A place on the paper: a tenth of a pixel is as fine as eyes and files need.

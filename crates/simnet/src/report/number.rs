@@ -50,19 +50,19 @@ impl Scale {
         if let Some(seconds) = seconds_of(unit) {
             return Self::of_time(seconds, largest);
         }
-        let (symbol, thousands_from) = match unit {
+        let symbol = match unit {
             "%" => return Self { factor: 1.0, suffix: "%".to_owned() },
-            "bytes" | "B" => ("B", 1e3),
-            "bytes/s" | "B/s" => ("B/s", 1e3),
-            other => (other, 1e4),
+            unit if is_bytes(unit) => return Self::of_bytes(&unit.replace("bytes", "B"), largest),
+            other => other,
         };
         let (factor, prefix) = match largest {
             size if size >= 1e9 => (1e-9, "G"),
             size if size >= 1e6 => (1e-6, "M"),
-            size if size >= thousands_from => (1e-3, "k"),
+            // Four digits are as short as three and a letter.
+            size if size >= 1e4 => (1e-3, "k"),
             _ => (1.0, ""),
         };
-        let is_word = !prefix.is_empty() && !matches!(symbol, "B" | "B/s" | "bit/s" | "");
+        let is_word = !prefix.is_empty() && !matches!(symbol, "bit/s" | "");
         let apart = if is_word && !symbol.starts_with('/') { "\u{a0}" } else { "" };
         Self { factor, suffix: format!("{prefix}{apart}{symbol}") }
     }
@@ -70,6 +70,21 @@ impl Scale {
     /// Shares of 1, as percentages.
     pub(super) fn share() -> Self {
         Self { factor: 100.0, suffix: "%".to_owned() }
+    }
+
+    /// A value in this multiple, without the unit.
+    pub(super) fn write(&self, value: f64) -> String {
+        shortest(value * self.factor, &self.suffix)
+    }
+
+    fn of_bytes(symbol: &str, largest: f64) -> Self {
+        let (factor, prefix) = match largest {
+            size if size >= 1024.0 * 1024.0 * 1000.0 => (0.5_f64.powi(30), "Gi"),
+            size if size >= 1024.0 * 1000.0 => (0.5_f64.powi(20), "Mi"),
+            size if size >= 1000.0 => (0.5_f64.powi(10), "Ki"),
+            _ => (1.0, ""),
+        };
+        Self { factor, suffix: format!("{prefix}{symbol}") }
     }
 
     fn of_time(seconds: f64, largest: f64) -> Self {
@@ -88,6 +103,11 @@ impl Scale {
             suffix => format!("{number}{SPACE}{suffix}"),
         }
     }
+}
+
+/// Whether its multiples are those of 1024.
+pub(super) fn is_bytes(unit: &str) -> bool {
+    matches!(unit, "B" | "bytes" | "B/s" | "bytes/s")
 }
 
 /// A whole number, its thousands set apart.
@@ -182,7 +202,7 @@ mod tests {
         assert_eq!(shown(1_500.0, "ms"), "1.5 s");
         assert_eq!(shown(4_512_345.0, "/s"), "4.51 M/s");
         assert_eq!(shown(4_512.0, "/s"), "4,512 /s");
-        assert_eq!(shown(48_200.0, "bytes"), "48.2 kB");
+        assert_eq!(shown(48_200.0, "bytes"), "47.1 KiB");
         assert_eq!(shown(45_000.0, "messages"), "45 k messages");
         assert_eq!(shown(7.0, "hops"), "7 hops");
         assert_eq!(shown(99.98, "%"), "99.98 %");
@@ -192,6 +212,8 @@ mod tests {
     fn all_values_of_a_plot_share_a_scale() {
         let scale = Scale::of("ms", 40.0);
         assert_eq!(scale, Scale { factor: 1.0, suffix: "ms".to_owned() });
+        assert_eq!((scale.write(12.34), scale.write(0.0)), ("12.3".to_owned(), "0".to_owned()));
+        assert_eq!(Scale::share().write(0.99999), "99.999");
         assert_eq!(Scale::of("s", 0.2), Scale { factor: 1e3, suffix: "ms".to_owned() });
     }
 }

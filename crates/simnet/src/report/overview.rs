@@ -73,10 +73,10 @@ fn row(f: &mut fmt::Formatter<'_>, Entry { outcome, section }: &Entry<'_>) -> fm
     }
     write!(
         f,
-        "</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td>",
+        "</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"figures\">",
         outcome.seed,
         grouped(f64::from(outcome.nodes)),
-        Verdict(outcome.passed())
+        Verdict(outcome.passed()),
     )?;
     if let Some(failure) = outcome.failures.first() {
         write!(f, "<p class=\"why\">{}: {}", Escaped(&failure.rule), Escaped(&failure.seen))?;
@@ -93,13 +93,15 @@ fn row(f: &mut fmt::Formatter<'_>, Entry { outcome, section }: &Entry<'_>) -> fm
 }
 
 /// The figures that a scenario has bounds for are what it is about: those of broken bounds first,
-/// then of the last phase.
+/// then of the last phase. One without bounds tells what it has.
 fn telling(outcome: &Outcome) -> Vec<(&str, f64)> {
     let bounds = || outcome.phases.iter().rev().flat_map(|phase| &phase.bounds);
     let bounded = bounds().filter(|bound| !bound.held).chain(bounds()).filter_map(measured);
-    let others = outcome.phases.iter().rev().flat_map(|phase| &phase.figures);
+    let others = outcome.phases.last().into_iter().flat_map(|phase| &phase.figures);
+    let others = others.map(|(name, value)| (name.as_str(), *value));
+    let any: Vec<(&str, f64)> = bounded.collect();
     let mut told: Vec<(&str, f64)> = Vec::new();
-    for (name, value) in bounded.chain(others.map(|(name, value)| (name.as_str(), *value))) {
+    for (name, value) in if any.is_empty() { others.collect() } else { any } {
         if told.len() < TOLD && told.iter().all(|known| known.0 != name) {
             told.push((name, value));
         }
@@ -117,4 +119,4 @@ pub(super) fn bounded_figure(bound: &str) -> Option<&str> {
 }
 
 /// Figures in a row.
-const TOLD: usize = 4;
+const TOLD: usize = 6;

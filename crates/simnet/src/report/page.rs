@@ -24,12 +24,14 @@ pub(super) struct Entry<'a> {
 impl<'a> Page<'a> {
     /// Runs that failed come first: they are what a reader looks for.
     pub(super) fn of(outcomes: &'a [Outcome]) -> Self {
-        let mut ordered: Vec<&Outcome> = outcomes.iter().collect();
-        ordered.sort_by_key(|outcome| outcome.passed());
         let mut seen = BTreeSet::new();
-        let entry = |(index, outcome): (usize, &'a Outcome)| {
-            let is_first = seen.insert(&outcome.scenario);
-            let is_full = outcomes.len() <= ALL_IN_FULL || is_first || !outcome.passed();
+        let mut ordered: Vec<(&Outcome, bool)> = outcomes
+            .iter()
+            .map(|outcome| (outcome, seen.insert(&outcome.scenario) || !outcome.passed()))
+            .collect();
+        ordered.sort_by_key(|(outcome, _)| outcome.passed());
+        let entry = |(index, (outcome, is_telling)): (usize, (&'a Outcome, bool))| {
+            let is_full = is_telling || outcomes.len() <= ALL_IN_FULL;
             Entry { outcome, section: is_full.then(|| format!("run-{}", index + 1)) }
         };
         Self { entries: ordered.into_iter().enumerate().map(entry).collect() }
@@ -53,6 +55,7 @@ impl<'a> Page<'a> {
             (1, 0) => "the run passed".to_owned(),
             (1, _) => "the run failed".to_owned(),
             (_, 0) => format!("all {all} runs passed"),
+            (_, failed) if failed == all => format!("all {all} runs failed"),
             (_, failed) => format!("{failed} of {all} runs failed"),
         }
     }

@@ -17,10 +17,11 @@ pub(super) struct Figures<'a>(pub(super) &'a [PhaseOutcome]);
 
 impl Display for Bounds<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<h3>Phases and bounds</h3>\n")?;
+        f.write_str("<div>\n<h3>Phases and bounds</h3>\n")?;
         if self.0.is_empty() {
-            return f
-                .write_str("<p class=\"note\">The run ended before its first phase did.</p>\n");
+            return f.write_str(
+                "<p class=\"note\">The run ended before its first phase did.</p>\n</div>\n",
+            );
         }
         f.write_str(
             "<div class=\"scroll\" role=\"region\" aria-label=\"Phases\" tabindex=\"0\">\n\
@@ -47,7 +48,7 @@ impl Display for Bounds<'_> {
             }
             f.write_str("</tbody>\n")?;
         }
-        f.write_str("</table>\n</div>\n")
+        f.write_str("</table>\n</div>\n</div>\n")
     }
 }
 
@@ -59,7 +60,7 @@ impl Display for Figures<'_> {
             return Ok(());
         }
         f.write_str(
-            "<h3>Figures by phase</h3>\n\
+            "<div>\n<h3>Figures by phase</h3>\n\
              <div class=\"scroll\" role=\"region\" aria-label=\"Figures\" tabindex=\"0\">\n\
              <table>\n<thead><tr><th scope=\"col\">Figure</th>",
         )?;
@@ -72,7 +73,7 @@ impl Display for Figures<'_> {
             self.0.iter().try_for_each(|phase| cell(f, phase, name))?;
             f.write_str("</tr>\n")?;
         }
-        f.write_str("</tbody>\n</table>\n</div>\n")
+        f.write_str("</tbody>\n</table>\n</div>\n</div>\n")
     }
 }
 

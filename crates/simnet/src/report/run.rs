@@ -48,7 +48,8 @@ impl Display for Run<'_> {
         )?;
         self.failures(f)?;
         self.facts(f)?;
-        write!(f, "{}{}", Bounds(&outcome.phases), Figures(&outcome.phases))?;
+        let (bounds, figures) = (Bounds(&outcome.phases), Figures(&outcome.phases));
+        write!(f, "<div class=\"abreast\">\n{bounds}{figures}</div>\n")?;
         write!(f, "{}", Faults(&outcome.phases))?;
         self.plots(f)?;
         if !outcome.graph.nodes.is_empty() {
@@ -139,7 +140,7 @@ impl Run<'_> {
 fn told(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
     write!(
         f,
-        "<div class=\"failure\">\n<p><b>{}</b> {}</p>\n<p class=\"when\">at {}",
+        "<div class=\"failure\">\n<p><b>{}:</b> {}</p>\n<p class=\"when\">at {}",
         Escaped(&failure.rule),
         Escaped(&failure.seen),
         moment(failure.at)
@@ -149,11 +150,11 @@ fn told(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
     }
     f.write_str("</p>\n")?;
     if !failure.recent.is_empty() {
-        f.write_str("<p class=\"when\">What happened there before:</p>\n<pre tabindex=\"0\">")?;
+        f.write_str("<p class=\"when\">What happened there before:</p>\n<pre class=\"recent\" tabindex=\"0\"><span>")?;
         for line in &failure.recent {
             writeln!(f, "{}", Escaped(line))?;
         }
-        f.write_str("</pre>\n")?;
+        f.write_str("</span></pre>\n")?;
     }
     f.write_str("</div>\n")
 }

@@ -32,6 +32,7 @@ impl Display for Line<'_> {
             return Figure {
                 id: self.id,
                 name,
+                unit: "",
                 note: "no values",
                 description: "No values.",
                 size: (WIDTH, FOOTNOTE),
@@ -39,20 +40,22 @@ impl Display for Line<'_> {
             }
             .fmt(f);
         };
-        let is_share = unit.is_empty() && is_share(&points);
+        let is_share = unit == "share" || (unit.is_empty() && is_share(&points));
         let told = |value: f64| if is_share { percent(value) } else { humane(value, unit) };
         let largest = highest.1.abs().max(lowest.1.abs());
         let scale = if is_share { Scale::share() } else { Scale::of(unit, largest) };
-        let y = Axis::round((lowest.1, highest.1), &scale, self.timeline.up(), 5);
+        let are_whole = !is_share && points.iter().all(|point| point.1.fract() == 0.0);
+        let finest = if are_whole { scale.factor } else { 0.0 };
+        let y = Axis::round((lowest.1, highest.1), &scale, self.timeline.up(), 5, finest);
         Figure {
             id: self.id,
             name,
+            unit: &scale.suffix,
             note: &format!(
-                "{}lowest {}, highest {}, last {}",
-                if scale.suffix.is_empty() { String::new() } else { format!("{}; ", scale.suffix) },
-                told(lowest.1),
-                told(highest.1),
-                told(last.1)
+                "lowest {}, highest {}, last {}",
+                scale.write(lowest.1),
+                scale.write(highest.1),
+                scale.write(last.1)
             ),
             description: &format!(
                 "A line from {} to {}. Lowest {} at {}, highest {} at {}, last {}.",
@@ -81,7 +84,7 @@ impl Display for Drawing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let x = &self.timeline.x;
         write!(f, "{}", self.timeline)?;
-        write!(f, "{}", Frame { x, x_suffix: &self.timeline.suffix, y: &self.y })?;
+        write!(f, "{}", Frame { x, x_suffix: &self.timeline.suffix, y: &self.y, y_suffix: "" })?;
         if let [point] = self.points {
             let (x, y) = (Place(x.at(point.0)), Place(self.y.at(point.1)));
             return writeln!(f, "<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>");

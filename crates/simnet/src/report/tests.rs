@@ -10,14 +10,17 @@ use crate::outcome::{
 
 #[test]
 fn a_page_is_well_formed_and_needs_nothing_else() {
-    let page = html(&[failed(outcome("churn", 7)), outcome("churn", 8), outcome("eclipse", 1)]);
+    let mut buggy = outcome("eclipse", 1);
+    buggy.bug = Some("mute".to_owned());
+    let page = html(&[failed(outcome("churn", 7)), outcome("churn", 8), buggy]);
     assert_eq!(flaw(&page), None);
     for outside in ["http", "//", "url(", "@import", "<script", "<link", "src="] {
         assert!(!page.contains(outside), "{outside} in the page");
     }
     for part in [
         "<svg",
-        "cargo xtask simnet churn --nodes 500 --seed 7",
+        "cargo xtask simnet churn --nodes 500 --seed 7<",
+        "cargo xtask simnet eclipse --nodes 500 --seed 1 --bug mute<",
         "9f3a",
         "150 ms to 300 ms",
         "partition of 4 nodes",
@@ -90,9 +93,11 @@ fn of_many_runs_those_that_failed_and_the_first_of_each_scenario_are_shown_in_fu
     many.extend((0..5).map(|seed| outcome("eclipse", seed)));
     many[20] = failed(many[20].clone());
     let page = html(&many);
-    assert_eq!(sections(&page), 3 - 1, "the first of a scenario is the one that failed");
-    assert!(page.contains("2 of 35"), "the page says so");
-    assert_eq!(page.matches("<th scope=\"row\"><a").count(), 2);
+    assert_eq!(sections(&page), 3);
+    assert!(page.contains("3 of 35"), "the page says so");
+    assert_eq!(page.matches("<th scope=\"row\"><a").count(), 3);
+    let first = page.find("<a href=\"#run-1\">churn</a></th><td class=\"n\">20<");
+    assert!(first.is_some(), "what failed stands first");
     assert_eq!(flaw(&page), None);
 }
 

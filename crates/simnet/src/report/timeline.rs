@@ -142,7 +142,7 @@ impl<'a> Timeline<'a> {
             let (x, width) = (Place(from), Place(to - from));
             let (what, when) = (Escaped(&mark.fault.fault), span(mark.fault.from, mark.fault.to));
             write!(f, "<g class=\"fault\"><title>{}. {what}, {when}</title>", mark.number)?;
-            write!(f, "<path d=\"M{x} {}V{}\"/>", Place(top - NAMES), Place(bottom))?;
+            write!(f, "<path d=\"M{x} {}V{}\"/>", Place(top), Place(bottom))?;
             write!(f, "<rect x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"5\"/>", y + 3.0)?;
             if mark.is_numbered {
                 let x = Place(self.label(mark.number, mark.fault) + 3.0);
@@ -157,7 +157,7 @@ impl<'a> Timeline<'a> {
         let (bottom, top) = self.up();
         for failure in self.outcome.failures.iter().take(FAILURES) {
             let x = Place(self.x.at(failure.at));
-            let (top, bottom) = (Place(top - NAMES), Place(bottom));
+            let (top, bottom) = (Place(top), Place(bottom));
             let (rule, at) = (Escaped(&failure.rule), moment(failure.at));
             write!(f, "<path class=\"failed\" d=\"M{x} {top}V{bottom}\">")?;
             writeln!(f, "<title>{rule}, {at}</title></path>")?;
