@@ -453,7 +453,7 @@ impl Fault {
     pub(crate) fn counted(&self) -> &'static str {
         match self {
             Self::Crash { .. } => "nodes with links that went down",
-            Self::Partition { .. } => "messages, dials, ends and datagrams stopped",
+            Self::Partition { .. } => "messages, dials and datagrams stopped",
             Self::Pause | Self::Slow { .. } => "things held up",
             Self::Flap { .. } | Self::Break { .. } => "links broken",
             Self::Delay { .. } | Self::Narrow { .. } => "messages, dials and datagrams concerned",

@@ -11,9 +11,7 @@ use rs2p_base::{Endpoint, Machine};
 use crate::invariant::Violation;
 use crate::layer::{Birth, Layer};
 use crate::nemesis::{Nemesis, Revive};
-use crate::outcome::{
-    BoundOutcome, Failure, Graph, GraphNode, Outcome, PhaseOutcome, Series, Speed,
-};
+use crate::outcome::{Failure, Graph, GraphNode, Outcome, PhaseOutcome, Series, Speed};
 use crate::scenario::{Plan, PlannedPhase, Scenario};
 use crate::sim::{NodeIndex, Sim};
 use crate::streams::stream;
@@ -318,33 +316,9 @@ impl<'a, L: Layer> Runner<'a, L> {
         if let Some(since) = one_since.filter(|_| shape.components <= 1) {
             figures.insert("one_again_s", since.saturating_sub(phase.from) as f64 / 1e6);
         }
-        let mut bounds = Vec::new();
-        for bound in &phase.hold {
-            let measured = figures.get(bound.figure.as_str()).copied();
-            let held = bound.holds(measured);
-            if !held {
-                let seen = match measured {
-                    Some(measured) => format!("{} is {}", bound.figure, short(measured)),
-                    None => format!("{} could not be measured", bound.figure),
-                };
-                self.failures.push(Failure {
-                    rule: format!("phase {:?}: {bound}", phase.name),
-                    seen,
-                    at: phase.to as f64 / 1e6,
-                    node: None,
-                    recent: Vec::new(),
-                });
-            }
-            bounds.push(BoundOutcome { bound: bound.to_string(), measured, held });
-        }
-        PhaseOutcome {
-            name: phase.name.clone(),
-            from: phase.from as f64 / 1e6,
-            to: phase.to as f64 / 1e6,
-            figures: figures.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            bounds,
-            faults: Vec::new(),
-        }
+        let (outcome, failures) = phase.judge(figures, |_| true);
+        self.failures.extend(failures);
+        outcome
     }
 
     fn put(&mut self, at: u64, step: Step) {
@@ -489,12 +463,6 @@ fn graph<L: Layer>(world: &World<L::Machine>, layer: &L) -> Graph {
         }
     }
     Graph { nodes: shown.iter().map(node).collect(), links: links.into_iter().collect(), of }
-}
-
-/// A figure, told as exactly as a reader can use.
-fn short(figure: f64) -> String {
-    let text = format!("{figure:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
 /// Runs that share this process, so that none of them takes the others' memory for its own.

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use crate::fault::{FaultSpec, PlannedFault};
 use crate::network::{Datagrams, Latency, Network};
+use crate::outcome::{BoundOutcome, Failure, PhaseOutcome};
 use crate::sim::Fidelity;
 use crate::spread::{Quantity, Span, Spread};
 
@@ -263,6 +264,47 @@ pub struct PlannedPhase<W> {
     pub hold: Vec<Bound>,
     /// The numbers of its faults.
     pub faults: std::ops::Range<usize>,
+}
+
+impl<W> PlannedPhase<W> {
+    /// What it came to, and which of its bounds are broken. Bounds of figures that cannot be
+    /// measured where it ran are left out: those for which `is_judged` says no.
+    #[must_use]
+    pub fn judge(
+        &self,
+        figures: BTreeMap<&'static str, f64>,
+        is_judged: impl Fn(&str) -> bool,
+    ) -> (PhaseOutcome, Vec<Failure>) {
+        let (mut bounds, mut failures) = (Vec::new(), Vec::new());
+        for bound in self.hold.iter().filter(|bound| is_judged(&bound.figure)) {
+            let measured = figures.get(bound.figure.as_str()).copied();
+            let held = bound.holds(measured);
+            if !held {
+                let seen = match measured {
+                    Some(measured) => format!("{} is {}", bound.figure, short(measured)),
+                    None => format!("{} could not be measured", bound.figure),
+                };
+                failures.push(Failure {
+                    rule: format!("phase {:?}: {bound}", self.name),
+                    seen,
+                    at: self.to as f64 / 1e6,
+                    node: None,
+                    recent: Vec::new(),
+                });
+            }
+            bounds.push(BoundOutcome { bound: bound.to_string(), measured, held });
+        }
+        let figures = figures.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let (name, faults) = (self.name.clone(), Vec::new());
+        let (from, to) = (self.from as f64 / 1e6, self.to as f64 / 1e6);
+        (PhaseOutcome { name, from, to, figures, bounds, faults }, failures)
+    }
+}
+
+/// A figure, told as exactly as a reader can use.
+fn short(figure: f64) -> String {
+    let text = format!("{figure:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
 impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {

@@ -1,13 +1,13 @@
 //! The course of a run: what the scenario wants done, done to processes in real time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_simnet::{
-    BoundOutcome, Failure, Fault, FaultOutcome, NodeIndex, PhaseOutcome, Plan, PlannedFault,
-    PlannedPhase, Series, stream,
+    Failure, Fault, FaultOutcome, NodeIndex, PhaseOutcome, Plan, PlannedFault, PlannedPhase,
+    Series, stream,
 };
 
 use super::fleet::{Fleet, News, Shape};
@@ -408,38 +408,15 @@ impl<'a, L: RealLayer> Course<'a, L> {
         if let Some(since) = one_since.filter(|_| shape.components <= 1) {
             figures.insert("one_again_s", since.saturating_sub(phase.from) as f64 / 1e6);
         }
-        let mut bounds = Vec::new();
-        for bound in &phase.hold {
-            let figure = bound.figure.as_str();
-            let is_measured = MEASURED.contains(&figure) || L::MEASURED.contains(&figure);
-            if !(is_measured || figures.contains_key(figure)) {
-                continue;
-            }
-            let measured = figures.get(bound.figure.as_str()).copied();
-            let held = bound.holds(measured);
-            if !held {
-                let seen = match measured {
-                    Some(measured) => format!("{} is {measured}", bound.figure),
-                    None => format!("{} could not be measured", bound.figure),
-                };
-                self.failures.push(Failure {
-                    rule: format!("phase {:?}: {bound}", phase.name),
-                    seen,
-                    at: phase.to as f64 / 1e6,
-                    node: None,
-                    recent: Vec::new(),
-                });
-            }
-            bounds.push(BoundOutcome { bound: bound.to_string(), measured, held });
-        }
-        PhaseOutcome {
-            name: phase.name.clone(),
-            from: phase.from as f64 / 1e6,
-            to: phase.to as f64 / 1e6,
-            figures: figures.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            bounds,
-            faults: Vec::new(),
-        }
+        let known: BTreeSet<&str> = figures
+            .keys()
+            .copied()
+            .chain(MEASURED.iter().copied())
+            .chain(L::MEASURED.iter().copied())
+            .collect();
+        let (outcome, failures) = phase.judge(figures, |figure| known.contains(figure));
+        self.failures.extend(failures);
+        outcome
     }
 
     /// What the faults did, and what is to be known beside the figures.

@@ -41,7 +41,8 @@ impl Display for Run<'_> {
             f,
             "<p class=\"again\"><span>Reproduce</span> \
              <code>cargo xtask simnet {} --nodes {} --seed {}{}</code></p>",
-            Escaped(&outcome.scenario),
+            // One of a file is found by its path, which an outcome does not know.
+            Escaped(if outcome.scenario.contains(' ') { "FILE.toml" } else { &outcome.scenario }),
             outcome.nodes,
             outcome.seed,
             Escaped(&outcome.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"))),
