@@ -222,6 +222,7 @@ impl MeshLayer {
             .field("addresses", status.addresses)
             .field("deferred", status.deferred)
             .field("seen", status.seen)
+            .field("clock_off", status.clock_off)
             .field(
                 "counts",
                 json!({

@@ -13,7 +13,8 @@ pub struct MeshConfig {
     /// peers; they are never forgotten.
     pub seeds: Vec<Endpoint>,
     /// Links that the node opens by itself, from peers lists and to come back to lost peers.
-    /// Links opened by [`connect`](crate::Mesh::connect) count, but are not limited. With fewer
+    /// Links opened by [`connect`](crate::Mesh::connect) count, but are not limited. For some
+    /// minutes after links from outside have fallen silent there may be twice as many. With fewer
     /// than 3 a network falls apart easily. Default 4, as the originals.
     pub max_outgoing: usize,
     /// Peers at the most, those not counted that this node dials. A node beyond that is handed a

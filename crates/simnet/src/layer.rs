@@ -45,7 +45,6 @@ pub trait Layer: Sized {
         &mut self,
         does: &str,
         node: NodeIndex,
-        seed: u64,
     ) -> Option<Box<dyn Tamper<Self::Machine> + Send>>;
 
     /// A phase begins.

@@ -9,6 +9,7 @@ use crate::fault::{Fault, PlannedFault};
 use crate::layer::Layer;
 use crate::outcome::FaultOutcome;
 use crate::rules::{Effect, NodeSet, Rule, RuleId};
+use crate::run::revive;
 use crate::sim::{Crash, NodeIndex};
 use crate::streams::stream;
 use crate::world::World;
@@ -33,19 +34,13 @@ struct Active {
 /// What a fault wants done next: at which time, and to which node if to one.
 pub(crate) type Tick = (u64, Option<NodeIndex>);
 
-/// Starts nodes again that a fault has taken down.
-pub(crate) trait Revive<L: Layer> {
-    fn revive(&mut self, world: &mut World<L::Machine>, node: NodeIndex, keep: bool);
-    fn layer(&mut self) -> &mut L;
-}
-
 impl Nemesis {
     /// A fault begins. Tells what it wants done later.
     pub(crate) fn begin<L: Layer>(
         &mut self,
         world: &mut World<L::Machine>,
         planned: PlannedFault,
-        revive: &mut impl Revive<L>,
+        layer: &mut L,
     ) -> Vec<Tick> {
         let now = world.sim.elapsed_micros();
         let seed = world.sim.seed();
@@ -110,7 +105,7 @@ impl Nemesis {
             }
             Fault::Byzantine { does } => {
                 for node in &nodes {
-                    if let Some(tamper) = revive.layer().misdeed(does, *node, seed) {
+                    if let Some(tamper) = layer.misdeed(does, *node) {
                         world.byzantine.insert(*node);
                         world.sim.call(*node, |machine, _| machine.tamper_with(tamper));
                     }
@@ -127,7 +122,7 @@ impl Nemesis {
         world: &mut World<L::Machine>,
         number: usize,
         node: Option<NodeIndex>,
-        revive: &mut impl Revive<L>,
+        layer: &mut L,
     ) -> Option<Tick> {
         let now = world.sim.elapsed_micros();
         let active = self.active.get_mut(&number)?;
@@ -154,7 +149,7 @@ impl Nemesis {
                     active.hits += take_down(world, node, *how);
                     Some((now + exponential(&mut active.rng, *down), Some(node)))
                 } else {
-                    revive.revive(world, node, *keep);
+                    revive(world, layer, node, *keep);
                     Some((now + exponential(&mut active.rng, *up), Some(node)))
                 }
             }
@@ -167,12 +162,12 @@ impl Nemesis {
         &mut self,
         world: &mut World<L::Machine>,
         number: usize,
-        revive: &mut impl Revive<L>,
+        layer: &mut L,
     ) {
         let Some(mut active) = self.active.remove(&number) else { return };
         let nodes = std::mem::take(&mut active.nodes);
         for node in nodes {
-            active.hits += mend(world, &active.planned.fault, node, revive);
+            active.hits += mend(world, &active.planned.fault, node, layer);
         }
         for rule in std::mem::take(&mut active.rules) {
             active.hits += world.sim.remove_rule(rule);
@@ -181,17 +176,13 @@ impl Nemesis {
     }
 
     /// From now on nothing is wrong with the nodes of the core any more.
-    pub(crate) fn spare_core<L: Layer>(
-        &mut self,
-        world: &mut World<L::Machine>,
-        revive: &mut impl Revive<L>,
-    ) {
+    pub(crate) fn spare_core<L: Layer>(&mut self, world: &mut World<L::Machine>, layer: &mut L) {
         for active in self.active.values_mut() {
             let (core, rest): (Vec<_>, Vec<_>) =
                 active.nodes.iter().partition(|node| world.is_core(**node));
             active.nodes = rest;
             for node in core {
-                active.hits += mend(world, &active.planned.fault, node, revive);
+                active.hits += mend(world, &active.planned.fault, node, layer);
             }
         }
         let core = world.core.clone();
@@ -241,11 +232,11 @@ fn mend<L: Layer>(
     world: &mut World<L::Machine>,
     fault: &Fault,
     node: NodeIndex,
-    revive: &mut impl Revive<L>,
+    layer: &mut L,
 ) -> u64 {
     match fault {
         Fault::Crash { keep, .. } | Fault::Churn { keep, .. } => {
-            revive.revive(world, node, *keep);
+            revive(world, layer, node, *keep);
             0
         }
         Fault::Pause | Fault::Slow { .. } => {
@@ -263,7 +254,7 @@ fn mend<L: Layer>(
             let hits = world.misdeeds(node);
             world.byzantine.remove(&node);
             world.disturb(node);
-            let bug = revive.layer().bug(node);
+            let bug = layer.bug(node);
             world.sim.call(node, |machine, _| match bug {
                 Some(bug) => machine.tamper_with(bug),
                 None => machine.behave(),

@@ -10,7 +10,7 @@ use rs2p_base::{Endpoint, Machine};
 
 use crate::invariant::Violation;
 use crate::layer::{Birth, Layer};
-use crate::nemesis::{Nemesis, Revive};
+use crate::nemesis::Nemesis;
 use crate::outcome::{Failure, Graph, GraphNode, Outcome, PhaseOutcome, Series, Speed};
 use crate::scenario::{Plan, PlannedPhase, Scenario};
 use crate::sim::{NodeIndex, Sim};
@@ -237,19 +237,16 @@ impl<'a, L: Layer> Runner<'a, L> {
                 }
                 Step::Begin(fault) => {
                     let planned = self.plan.faults[fault].clone();
-                    let mut reviver = Reviver { layer: &mut self.layer };
-                    let ticks = self.nemesis.begin(&mut self.world, planned, &mut reviver);
+                    let ticks = self.nemesis.begin(&mut self.world, planned, &mut self.layer);
                     for (at, node) in ticks {
                         self.put(at, Step::Tick(fault, node));
                     }
                 }
                 Step::End(fault) => {
-                    let mut reviver = Reviver { layer: &mut self.layer };
-                    self.nemesis.end(&mut self.world, fault, &mut reviver);
+                    self.nemesis.end(&mut self.world, fault, &mut self.layer);
                 }
                 Step::Tick(fault, node) => {
-                    let mut reviver = Reviver { layer: &mut self.layer };
-                    let tick = self.nemesis.tick(&mut self.world, fault, node, &mut reviver);
+                    let tick = self.nemesis.tick(&mut self.world, fault, node, &mut self.layer);
                     if let Some((at, node)) = tick {
                         self.put(at, Step::Tick(fault, node));
                     }
@@ -353,8 +350,7 @@ impl<'a, L: Layer> Runner<'a, L> {
         nodes.shuffle(&mut stream(self.settings.seed, "core", phase as u64));
         nodes.truncate(((nodes.len() as f64 * share).ceil() as usize).max(1));
         self.world.core = Some(nodes.into_iter().collect());
-        let mut reviver = Reviver { layer: &mut self.layer };
-        self.nemesis.spare_core(&mut self.world, &mut reviver);
+        self.nemesis.spare_core(&mut self.world, &mut self.layer);
     }
 
     fn sample(&mut self, at: u64, interval: u64) {
@@ -385,33 +381,27 @@ impl<'a, L: Layer> Runner<'a, L> {
     }
 }
 
-/// Starts nodes again.
-struct Reviver<'a, L> {
-    layer: &'a mut L,
-}
-
-impl<L: Layer> Revive<L> for Reviver<'_, L> {
-    fn revive(&mut self, world: &mut World<L::Machine>, node: NodeIndex, keep: bool) {
-        if world.sim.is_up(node) {
-            return;
-        }
-        let lives = world.sim.lives(node);
-        let mut rng = stream(world.sim.seed(), "return", u64::from(node.0) << 32 | lives);
-        let seeds = seeds(world, node, &mut rng);
-        let layer = &mut *self.layer;
-        let bug = layer.bug(node);
-        world.sim.restart(node, |address, seed, former| {
-            let former = former.filter(|_| keep).map(Tampered::into_machine);
-            let birth = Birth { node, address, seeds, seed, lives, former };
-            Tampered::new(layer.start(birth), bug)
-        });
-        world.byzantine.remove(&node);
-        world.disturb(node);
+/// Starts a node again that is down.
+pub(crate) fn revive<L: Layer>(
+    world: &mut World<L::Machine>,
+    layer: &mut L,
+    node: NodeIndex,
+    keep: bool,
+) {
+    if world.sim.is_up(node) {
+        return;
     }
-
-    fn layer(&mut self) -> &mut L {
-        self.layer
-    }
+    let lives = world.sim.lives(node);
+    let mut rng = stream(world.sim.seed(), "return", u64::from(node.0) << 32 | lives);
+    let seeds = seeds(world, node, &mut rng);
+    let bug = layer.bug(node);
+    world.sim.restart(node, |address, seed, former| {
+        let former = former.filter(|_| keep).map(Tampered::into_machine);
+        let birth = Birth { node, address, seeds, seed, lives, former };
+        Tampered::new(layer.start(birth), bug)
+    });
+    world.byzantine.remove(&node);
+    world.disturb(node);
 }
 
 /// Where a node finds others: at one that was there before it. One that comes back asks two, since

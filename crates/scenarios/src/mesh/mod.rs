@@ -208,12 +208,12 @@ impl Layer for MeshLayer {
         tampers::bug(self.bug.as_deref()?, self.seed, node)
     }
 
-    fn misdeed(&mut self, does: &str, node: NodeIndex, seed: u64) -> Option<Boxed> {
-        tampers::misdeed(does, seed, node)
+    fn misdeed(&mut self, does: &str, node: NodeIndex) -> Option<Boxed> {
+        tampers::misdeed(does, self.seed, node)
     }
 
     fn begin(&mut self, world: &World<Mesh>) {
-        self.said.begin(world.sim.elapsed_micros());
+        self.said.begin();
         self.before = Passed::of(world);
         (self.unsent, self.forged) = (0, 0);
     }

@@ -61,7 +61,7 @@ impl Said {
     /// Old enough for everyone to have heard it, in microseconds.
     const SETTLED: u64 = 2_000_000;
 
-    pub(super) fn begin(&mut self, _now: u64) {
+    pub(super) fn begin(&mut self) {
         self.first = self.broadcasts.len();
         self.phase_times.reset();
         self.phase_hops.reset();

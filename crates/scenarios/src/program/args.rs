@@ -106,7 +106,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", conflicts_with_all = ["shard", "shrink"])]
     shards: Option<NonZeroU64>,
 
-    /// List the built-in scenarios and the bugs that can be planted.
+    /// List the built-in scenarios, and the figures, misdeeds and bugs that can be named.
     #[arg(long, exclusive = true)]
     pub(crate) list: bool,
 

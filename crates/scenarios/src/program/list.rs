@@ -1,18 +1,16 @@
 //! What there is, and whether it is well formed.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use rs2p_scenarios::{BUILT_IN, TOUR};
+use rs2p_scenarios::{BUILT_IN, COMMON_FIGURES, LAYERS, LayerEntry, TOUR};
 
 use super::failure::Failure;
 use super::told::Told;
 use super::{numbers, plan};
 
-/// The built-in scenarios, and the bugs of each layer.
+/// The built-in scenarios, and what scenarios of each layer can name.
 pub(crate) fn list() -> Result<bool, Failure> {
     let mut text = String::new();
-    let mut bugs = BTreeMap::new();
     for built_in in BUILT_IN {
         let (_, summary) = plan::checked(built_in.name)?;
         let nodes = numbers::count(summary.nodes.into());
@@ -23,17 +21,26 @@ pub(crate) fn list() -> Result<bool, Failure> {
         let (name, about) = (built_in.name, &summary.about);
         // Into a string, writing does not fail.
         _ = writeln!(text, "{name}  ({nodes} nodes{tour})\n    {about}");
-        bugs.insert(summary.layer.to_string(), summary.bugs);
     }
-    for (layer, bugs) in bugs.iter().filter(|(_, bugs)| !bugs.is_empty()) {
-        _ = writeln!(text, "\nBugs to plant in {layer}, with --bug:");
-        let width = bugs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, about) in *bugs {
-            _ = writeln!(text, "  {name:<width$}  {about}");
-        }
+    explain(&mut text, "Figures of every layer, for bounds:", COMMON_FIGURES);
+    for LayerEntry { name, vocabulary, bugs, .. } in LAYERS {
+        explain(&mut text, &format!("Figures of {name}:"), vocabulary.figures);
+        explain(&mut text, &format!("Misdeeds of byzantine nodes in {name}:"), vocabulary.misdeeds);
+        explain(&mut text, &format!("Bugs to plant in {name}, with --bug:"), bugs);
     }
     Told::new(false).words(&text)?;
     Ok(true)
+}
+
+fn explain(text: &mut String, title: &str, names: &[(&str, &str)]) {
+    if names.is_empty() {
+        return;
+    }
+    _ = writeln!(text, "\n{title}");
+    let width = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, about) in names {
+        _ = writeln!(text, "  {name:<width$}  {about}");
+    }
 }
 
 /// Checks scenarios, all built-in ones where none is named.

@@ -62,7 +62,7 @@ impl Layer for Talk {
         None
     }
 
-    fn misdeed(&mut self, does: &str, _: NodeIndex, _: u64) -> Option<Box<dyn Tamper<Toy> + Send>> {
+    fn misdeed(&mut self, does: &str, _: NodeIndex) -> Option<Box<dyn Tamper<Toy> + Send>> {
         (does == "hush").then(|| Box::new(Hush) as Box<_>)
     }
 
