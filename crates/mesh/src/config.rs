@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rs2p_base::{Capability, Endpoint, LinkConfig};
+use rs2p_wire::SubFlag;
 
 /// Options of a [`Mesh`](crate::Mesh).
 #[derive(Clone, Debug)]
@@ -32,6 +33,9 @@ pub struct MeshConfig {
     pub defer: Duration,
     /// What the layers above announce to peers.
     pub capabilities: Vec<Capability>,
+    /// Broadcasts that the mesh does not pass on: the layer above looks at them first and calls
+    /// [`relay_where`](crate::Mesh::relay_where). For messages that harm some old nodes.
+    pub relayed_above: Vec<SubFlag>,
 }
 
 /// The options that are asked for while a node runs.
@@ -62,6 +66,7 @@ impl Default for MeshConfig {
             max_deferred: 1_024,
             defer: Duration::from_secs(10),
             capabilities: Vec::new(),
+            relayed_above: Vec::new(),
         }
     }
 }

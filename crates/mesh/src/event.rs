@@ -7,6 +7,7 @@ use rs2p_base::{CloseReason, Endpoint, Handshake, LinkId, NodeId, RequestId};
 use rs2p_wire::{Limits, MainFlag, Message, MessageId, SubFlag, Value};
 
 use crate::error::{ConnectError, DeliverError};
+use crate::for_layers::PeerKind;
 
 /// What a [`Mesh`](crate::Mesh) tells its user, or the layer above.
 #[derive(Clone, Debug)]
@@ -60,8 +61,8 @@ pub struct PeerInfo {
     pub outgoing: bool,
     /// The link.
     pub link: LinkId,
-    /// Whether it is an rs2p node.
-    pub is_rs2p: bool,
+    /// Which implementation it runs.
+    pub kind: PeerKind,
     /// Bytes that wait to be sent to it.
     pub queued: usize,
 }

@@ -15,6 +15,7 @@ mod deferred;
 mod error;
 mod event;
 mod exchange;
+mod for_layers;
 mod handlers;
 mod id_set;
 mod machine;
@@ -31,6 +32,7 @@ mod waterfall;
 pub use config::MeshConfig;
 pub use error::{ConnectError, DeliverError, SendError};
 pub use event::{MeshEvent, PeerInfo, Receipt, Received};
+pub use for_layers::PeerKind;
 pub use machine::Mesh;
 #[cfg(feature = "net")]
 pub use socket::{MeshBuilder, MeshError, MeshSocket, StartError};

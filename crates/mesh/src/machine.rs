@@ -10,7 +10,7 @@ use rs2p_base::{
     CloseReason, Deadlines, DialId, Endpoint, Input, Link, LinkEvent, LinkId, Links, LocalNode,
     Machine, NodeId, Origin, Output, Protocol, RequestId, Time, VecMap,
 };
-use rs2p_wire::{IdForm, MessageId};
+use rs2p_wire::{IdForm, MessageId, SubFlag};
 
 use crate::address_book::AddressBook;
 use crate::config::{Bounds, MeshConfig};
@@ -18,6 +18,7 @@ use crate::deferred::Deferred;
 use crate::error::ConnectError;
 use crate::event::{MeshEvent, PeerInfo};
 use crate::exchange::SeenRequests;
+use crate::for_layers::PeerKind;
 use crate::handlers::Handler;
 use crate::mixing::{Missed, Swap};
 use crate::network_time::Clock;
@@ -50,6 +51,7 @@ pub struct Mesh {
     pub(crate) seen_requests: SeenRequests,
     pub(crate) deferred: BTreeMap<RequestId, Deferred>,
     pub(crate) handlers: Vec<Handler>,
+    pub(crate) relayed_above: Vec<SubFlag>,
     pub(crate) counts: MeshCounts,
     pub(crate) problems: Problems,
     pub(crate) rng: Xoshiro256PlusPlus,
@@ -143,6 +145,7 @@ impl Mesh {
             seen_requests: SeenRequests::default(),
             deferred: BTreeMap::new(),
             handlers: Vec::new(),
+            relayed_above: config.relayed_above,
             counts: MeshCounts::default(),
             problems: Problems::default(),
             rng,
@@ -220,7 +223,7 @@ impl Mesh {
             address: link.peer()?.address.clone().unwrap_or_else(|| link.remote().clone()),
             outgoing: link.origin().is_outgoing(),
             link: peer.link,
-            is_rs2p: link.gathers(),
+            kind: PeerKind::of(link),
             queued: link.queued(),
         })
     }

@@ -125,13 +125,19 @@ impl Mesh {
         kind: MainFlag,
         payload: &[Value],
     ) -> Result<Message, SendError> {
-        let mut message = self.encode(now, kind, self.broadcast_form, payload)?;
-        if kind == MainFlag::Broadcast {
-            while !self.seen.insert(now, message.id()) {
-                self.next_nonce += 1;
-                let limits = &self.local().config().limits;
-                message = message.distinct(self.next_nonce, limits)?;
-            }
+        let message = self.encode(now, kind, self.broadcast_form, payload)?;
+        if kind == MainFlag::Broadcast { self.distinct(now, message) } else { Ok(message) }
+    }
+
+    /// The broadcast, under an id that was not there before.
+    pub(crate) fn distinct(
+        &mut self,
+        now: Time,
+        mut message: Message,
+    ) -> Result<Message, SendError> {
+        while !self.seen.insert(now, message.id()) {
+            self.next_nonce += 1;
+            message = message.distinct(self.next_nonce, &self.local().config().limits)?;
         }
         Ok(message)
     }
@@ -228,8 +234,12 @@ impl Mesh {
     }
 
     fn relay(&mut self, now: Time, message: &Message, from: NodeId) {
+        let flag = message.sub_flag();
+        if flag.is_some_and(|flag| self.relayed_above.contains(&flag)) {
+            return;
+        }
         self.counts.relayed += 1;
-        match message.sub_flag() {
+        match flag {
             Some(SubFlag::Response) => self.relay_response(now, message, from),
             // To whom, if the one it came from is the only peer?
             _ if self.peers.len() > 1 => self.flood(now, message.clone(), Some(from)),

@@ -1,5 +1,7 @@
 //! Payloads read element by element.
 
+use rmpv::Value;
+
 use crate::id::IdForm;
 use crate::reader::{Reader, Token};
 
@@ -46,6 +48,13 @@ impl<'a> Elements<'a> {
     /// `length` elements from here on, which are known to be readable.
     pub(crate) fn new(reader: Reader<'a>, length: u32) -> Self {
         Self { reader, left: length }
+    }
+
+    /// Passes over all that is left, and leaves `reader` behind it.
+    pub(crate) fn pass_all(mut self, reader: &mut Reader<'a>) -> Option<()> {
+        self.skip_values(self.left)?;
+        *reader = self.reader;
+        Some(())
     }
 
     /// Passes over as many values, with all that is in them.
@@ -120,6 +129,34 @@ impl<'a> Element<'a> {
             Self::Bin(_) => Some(IdForm::Bin),
             Self::Str(_) => Some(IdForm::Str),
             _ => None,
+        }
+    }
+
+    /// The element as a value of its own.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match *self {
+            Self::Nil => Value::Nil,
+            Self::Bool(boolean) => boolean.into(),
+            Self::Unsigned(number) => number.into(),
+            Self::Negative(number) => number.into(),
+            Self::Float32(number) => number.into(),
+            Self::Float64(number) => number.into(),
+            // Texts of a message that has been looked at are UTF-8.
+            Self::Str(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => text.into(),
+                Err(_) => bytes.into(),
+            },
+            Self::Bin(bytes) => bytes.into(),
+            Self::Ext(kind, bytes) => Value::Ext(kind, bytes.to_vec()),
+            Self::Array(elements) => elements.map(|element| element.to_value()).collect(),
+            Self::Map(mut elements) => {
+                let mut pairs = Vec::with_capacity(elements.len() / 2);
+                while let (Some(key), Some(value)) = (elements.next(), elements.next()) {
+                    pairs.push((key.to_value(), value.to_value()));
+                }
+                Value::Map(pairs)
+            }
         }
     }
 

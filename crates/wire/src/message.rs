@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rmpv::Value;
 
 use crate::digest::DIGEST;
-use crate::elements::Elements;
+use crate::elements::{Element, Elements};
 use crate::error::{EncodeError, MessageError};
 use crate::flags::{MainFlag, SubFlag};
 use crate::frame::{Frame, LENGTH};
@@ -199,6 +199,18 @@ impl Message {
             ValueReader::new(self.body(), at, limits).pass_over(length, 1)?;
         }
         Ok(Elements::new(Reader::new(self.body(), at), length))
+    }
+
+    /// The first value behind the message's array, where nodes that do not know it ignore it: see
+    /// [`MessageWriter::behind`]. `None` when there is none, or none that can be read within
+    /// `limits`.
+    #[must_use]
+    pub fn behind(&self, limits: &Limits) -> Option<Element<'_>> {
+        let Span { at, length } = self.head.payload;
+        let mut reader = Reader::new(self.body(), at as usize);
+        Elements::new(reader, length).pass_all(&mut reader)?;
+        ValueReader::new(self.body(), reader.at(), limits).pass_over(1, 1).ok()?;
+        Elements::new(reader, 1).next()
     }
 
     /// Checks the payload as [`payload`](Self::payload) does, without building it, and that every

@@ -10,6 +10,7 @@ use crate::frame::{FRAME_HEAD, Frame, LENGTH};
 use crate::id::IdForm;
 use crate::limits::Limits;
 use crate::message::{Head, Message, Span};
+use crate::value::encoded_len_of;
 
 /// Writes a message piece by piece: what [`Message::encode`] writes, for payloads that would cost
 /// much to build as values first.
@@ -111,6 +112,18 @@ impl MessageWriter {
         self.id(text, IdForm::Str);
     }
 
+    /// Bytes.
+    pub fn binary(&mut self, bytes: &[u8]) {
+        self.text_bytes(bytes, IdForm::Bin);
+    }
+
+    /// What [`text_bytes`](crate::text_bytes) reads: as text, which it then has to be, or as
+    /// binary.
+    pub fn text_bytes(&mut self, bytes: &[u8], form: IdForm) {
+        self.count();
+        self.pieces.id(bytes, form);
+    }
+
     /// An id, as text or binary.
     pub fn id(&mut self, id: &str, form: IdForm) {
         self.count();
@@ -137,6 +150,29 @@ impl MessageWriter {
         self.depth -= 1;
         assert_eq!(self.missing, 0, "an array is written as long as it was said to be");
         self.missing = missing;
+    }
+
+    /// A value of any kind.
+    ///
+    /// # Errors
+    /// It is nested deeper than `limits` allow. Nothing was written then.
+    pub fn any(&mut self, value: &Value, limits: &Limits) -> Result<(), EncodeError> {
+        encoded_len_of([value], self.depth, limits)?;
+        self.value(value);
+        Ok(())
+    }
+
+    /// Writes `length` values behind the message, once its payload is complete. Every node passes
+    /// them on with the message, and those that do not know them ignore them:
+    /// [`Message::behind`] reads the first.
+    ///
+    /// # Panics
+    /// The payload is not complete yet, or `write` writes less or more values.
+    pub fn behind(&mut self, length: usize, write: impl FnOnce(&mut Self)) {
+        assert_eq!(self.missing, 0, "what stands behind a message comes last");
+        self.missing = length;
+        write(self);
+        assert_eq!(self.missing, 0, "what stands behind a message is as long as it was said to be");
     }
 
     /// The message.

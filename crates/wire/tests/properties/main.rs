@@ -42,6 +42,28 @@ proptest! {
     }
 
     #[test]
+    fn elements_are_the_values_and_what_stands_behind_changes_none(
+        parts in parts(),
+        behind in strategies::value(),
+        nonce in any::<u64>(),
+    ) {
+        let limits = Limits::default();
+        let Parts { kind, form, sender, time, payload } = &parts;
+        let mut writer = MessageWriter::new(*kind, *form, sender, *time, payload.len());
+        for value in payload {
+            writer.any(value, &limits)?;
+        }
+        writer.behind(1, |writer| writer.any(&behind, &limits).unwrap());
+        let message = writer.finish(&limits)?.distinct(nonce, &limits)?;
+        prop_assert!(message.body().starts_with(parts.encode().body()));
+        let elements = message.elements(&limits)?.map(|element| element.to_value());
+        prop_assert_eq!(written(&elements.collect()), written(&Value::Array(payload.clone())));
+        let read = message.behind(&limits).map(|element| written(&element.to_value()));
+        prop_assert_eq!(read, Some(written(&behind)));
+        prop_assert!(parts.encode().behind(&limits).is_none());
+    }
+
+    #[test]
     fn the_body_is_the_array_as_rmpv_writes_it(parts in parts()) {
         let message = parts.encode();
         prop_assert_eq!(message.body(), written(&parts.array()));

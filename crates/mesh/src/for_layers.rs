@@ -1,0 +1,166 @@
+//! What layers above need beyond what users do: messages written piece by piece, and a say in whom
+//! they go to.
+
+use rs2p_base::{Fanout, Link, LinkId, NodeId, QueueFull, Time};
+use rs2p_wire::{IdForm, MainFlag, Message, MessageWriter};
+
+use crate::error::SendError;
+use crate::event::{Receipt, Received};
+use crate::exchange::is_js;
+use crate::machine::Mesh;
+
+/// Which implementation a peer runs, as its handshake shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    /// rs2p.
+    Rs2p,
+    /// py2p, or another that writes ids as binary.
+    Py2p,
+    /// js2p, or another that writes ids as text.
+    Js2p,
+}
+
+impl PeerKind {
+    pub(crate) fn of(link: &Link) -> Self {
+        match link.form() {
+            _ if link.gathers() => Self::Rs2p,
+            IdForm::Str if is_js(link) => Self::Js2p,
+            _ => Self::Py2p,
+        }
+    }
+}
+
+impl Mesh {
+    /// A broadcast of this node's own, whose payload has so many elements and takes about so many
+    /// bytes; the first element is the sub-flag. `time` is in seconds since the Unix epoch: usually
+    /// that of [`network_time`](Self::network_time).
+    #[must_use]
+    pub fn begin_broadcast(&self, time: u64, elements: usize, bytes: usize) -> MessageWriter {
+        let (kind, form) = (MainFlag::Broadcast, self.broadcast_form);
+        MessageWriter::with_room(bytes, kind, form, self.local().id_text(), time, elements)
+    }
+
+    /// How this node writes its id in broadcasts now: it goes by who its peers are.
+    #[must_use]
+    pub fn broadcast_form(&self) -> IdForm {
+        self.broadcast_form
+    }
+
+    /// Sends a broadcast that [`begin_broadcast`](Self::begin_broadcast) began, to the peers for
+    /// which `may` holds. It is for the caller to [`check_room`](Self::check_room) before. Without
+    /// peers it goes nowhere.
+    ///
+    /// # Errors
+    /// The message is over a limit, or not every node could read it. Nothing was sent then.
+    pub fn finish_broadcast(
+        &mut self,
+        now: Time,
+        writer: MessageWriter,
+        may: impl Fn(NodeId, PeerKind) -> bool,
+    ) -> Result<Receipt, SendError> {
+        let limits = self.local().config().limits;
+        let message = writer.finish(&limits)?;
+        message.check(&limits).map_err(SendError::Unreadable)?;
+        let message = self.distinct(now, message)?;
+        let id = message.id();
+        let peers = self.flood_where(now, message, None, may);
+        self.counts.sent += 1;
+        self.drain(now);
+        Ok(Receipt { id, peers })
+    }
+
+    /// Passes on a broadcast of a sub-flag that the configuration
+    /// [leaves to the layer above](crate::MeshConfig::relayed_above), to the peers for which `may`
+    /// holds. Its author and the peer it came from do not get it. What came as anything but a
+    /// broadcast stays here.
+    pub fn relay_where(
+        &mut self,
+        now: Time,
+        received: &Received,
+        may: impl Fn(NodeId, PeerKind) -> bool,
+    ) {
+        if received.kind() == MainFlag::Broadcast {
+            self.counts.relayed += 1;
+            let from = Some(received.neighbour());
+            self.flood_where(now, received.message().clone(), from, may);
+            self.drain(now);
+        }
+    }
+
+    /// A message to one peer, in the form in which that peer writes ids. See
+    /// [`begin_broadcast`](Self::begin_broadcast). `None`: there is no such link.
+    #[must_use]
+    pub fn begin_whisper(
+        &self,
+        now: Time,
+        link: LinkId,
+        elements: usize,
+        bytes: usize,
+    ) -> Option<MessageWriter> {
+        let form = self.links.get(link).map(Link::form)?;
+        Some(self.whisper_writer(now, form, elements, bytes))
+    }
+
+    /// As [`begin_whisper`](Self::begin_whisper), in another author's name and of that time: to
+    /// tell a peer once more what it has missed.
+    #[must_use]
+    pub fn begin_repeat(
+        &self,
+        (author, form): (&str, IdForm),
+        time: u64,
+        elements: usize,
+        bytes: usize,
+    ) -> MessageWriter {
+        MessageWriter::with_room(bytes, MainFlag::Whisper, form, author, time, elements)
+    }
+
+    /// Sends one peer a message that [`begin_whisper`](Self::begin_whisper) began, whatever waits
+    /// before it: see [`room_on`](Self::room_on).
+    ///
+    /// # Errors
+    /// The message is over a limit, or not every node could read it.
+    pub fn finish_whisper(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        writer: MessageWriter,
+    ) -> Result<(), SendError> {
+        let limits = self.local().config().limits;
+        let message = writer.finish(&limits)?;
+        if self.links.get(link).is_some_and(|link| !link.gathers()) {
+            message.check(&limits).map_err(SendError::Unreadable)?;
+        }
+        self.links.send(now, link, &mut Fanout::new(message));
+        self.drain(now);
+        Ok(())
+    }
+
+    /// Whether a peer has not enough to read yet.
+    ///
+    /// # Errors
+    /// It has; [`Input::Flushed`](rs2p_base::Input::Flushed) comes when some of it has left.
+    pub fn room_on(&self, link: LinkId) -> Result<(), QueueFull> {
+        self.links.get(link).map_or(Ok(()), Link::check_room)
+    }
+
+    /// How many peers it goes to.
+    fn flood_where(
+        &mut self,
+        now: Time,
+        message: Message,
+        from: Option<NodeId>,
+        may: impl Fn(NodeId, PeerKind) -> bool,
+    ) -> usize {
+        let mut fanout = Fanout::new(message);
+        let mut count = 0;
+        for (id, peer) in self.peers.iter() {
+            let kind = self.links.get(peer.link).map(PeerKind::of);
+            let may = kind.is_some_and(|kind| may(*id, kind));
+            if may && Some(*id) != from && !peer.is_named(*id, fanout.message().sender()) {
+                self.links.send_by(now, peer.link, &mut fanout, &mut self.output);
+                count += 1;
+            }
+        }
+        count
+    }
+}
