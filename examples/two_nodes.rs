@@ -3,21 +3,19 @@
 //! `cargo run --example two_nodes`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rs2p::base::net::{Node, NodeBuilder, Tcp};
 use rs2p::base::{
-    Fanout, Input, LinkConfig, LinkEvent, Links, LocalNode, Machine, NodeId, Output, Protocol, Time,
+    Endpoint, Fanout, Layer, LinkConfig, LinkEvent, Links, LocalNode, NodeId, Protocol, Stack, Time,
 };
 use rs2p::wire::{IdForm, MainFlag, Message, SubFlag, Value};
 
 /// A protocol without I/O: greets each peer once, and tells what peers say.
 struct Greeter {
-    links: Links,
-    output: VecDeque<Output<String>>,
+    stack: Stack<Links, String>,
 }
 
 impl Greeter {
@@ -25,21 +23,30 @@ impl Greeter {
         let protocol = Protocol::new("greetings", "Plaintext");
         let id = NodeId::derive(name, &protocol.id(), "any text that nobody else has");
         let local = LocalNode::new(id, &protocol, None, LinkConfig::default());
-        Self { links: Links::new(Arc::new(local)), output: VecDeque::new() }
+        Self { stack: Stack::new(Links::new(Arc::new(local))) }
     }
 
-    /// Acts on what the links tell, and passes on what they want done.
-    fn drain(&mut self, now: Time) {
-        while let Some(output) = self.links.poll_output() {
-            match output.into_event() {
-                Ok(event) => self.on_link_event(now, event),
-                Err(output) => self.output.push_back(output),
-            }
-        }
+    fn dial(&mut self, now: Time, to: Endpoint) {
+        self.stack.below.dial(to, None);
+        self.settle(now);
+    }
+}
+
+impl Layer for Greeter {
+    type Below = Links;
+    type Event = String;
+
+    fn stack(&self) -> &Stack<Links, String> {
+        &self.stack
     }
 
-    fn on_link_event(&mut self, now: Time, event: LinkEvent) {
-        let local = self.links.local().clone();
+    fn stack_mut(&mut self) -> &mut Stack<Links, String> {
+        &mut self.stack
+    }
+
+    fn on_event(&mut self, now: Time, event: LinkEvent) {
+        let links = &mut self.stack.below;
+        let local = links.local().clone();
         let limits = &local.config().limits;
         match event {
             LinkEvent::Established { link } => {
@@ -48,39 +55,16 @@ impl Greeter {
                 let whisper =
                     Message::encode(MainFlag::Whisper, IdForm::Bin, id, time, &said, limits);
                 if let Ok(whisper) = whisper {
-                    self.links.send(now, link, &mut Fanout::new(whisper));
+                    links.send(now, link, &mut Fanout::new(whisper));
                 }
             }
             LinkEvent::Message { message, .. } => {
                 let sender = String::from_utf8_lossy(message.sender());
                 let said = message.payload(limits).unwrap_or_default();
-                let told = format!("{sender} says {}", Value::Array(said));
-                self.output.push_back(Output::Event(told));
+                self.stack.tell(format!("{sender} says {}", Value::Array(said)));
             }
             _ => {}
         }
-    }
-}
-
-impl Machine for Greeter {
-    type Event = String;
-
-    fn handle_input(&mut self, now: Time, input: Input) {
-        self.links.handle_input(now, input);
-        self.drain(now);
-    }
-
-    fn handle_timeout(&mut self, now: Time) {
-        self.links.handle_timeout(now);
-        self.drain(now);
-    }
-
-    fn poll_output(&mut self) -> Option<Output<String>> {
-        self.output.pop_front()
-    }
-
-    fn poll_timeout(&self) -> Option<Time> {
-        self.links.poll_timeout()
     }
 }
 
@@ -100,10 +84,7 @@ async fn exchange() -> Result<[String; 2], Box<dyn Error>> {
     let two: Node<Greeter> = NodeBuilder::new(Tcp).start(Greeter::new("two"));
     let (mut heard_by_one, mut heard_by_two) = (one.events()?, two.events()?);
 
-    two.call(|greeter, now| {
-        greeter.links.dial(address.into(), None);
-        greeter.drain(now);
-    })?;
+    two.call(|greeter, now| greeter.dial(now, address.into()))?;
 
     let deadline = Duration::from_secs(10);
     let first = tokio::time::timeout(deadline, heard_by_one.recv()).await??;

@@ -6,10 +6,13 @@
 //!   deadline come out.
 //! - [`Links`] are the machine of all links of a node, and each [`Link`] one of its own: they dial
 //!   and shake hands with py2p, js2p and rs2p nodes. The layers above own them.
+//! - A [`Layer`] is a machine that owns another one: it says what it makes of that one's events, and
+//!   has the rest for nothing.
 
 mod deadlines;
 mod endpoint;
 mod handshake;
+mod layer;
 mod link;
 mod links;
 mod local_node;
@@ -26,6 +29,7 @@ mod window;
 pub use deadlines::Deadlines;
 pub use endpoint::{Endpoint, EndpointError};
 pub use handshake::{Capability, Handshake, HandshakeError};
+pub use layer::{Layer, Stack};
 pub use link::{Link, LinkOutput, QueueFull};
 pub use links::{LinkEvent, Links};
 pub use local_node::{LinkConfig, LocalNode};
