@@ -7,9 +7,11 @@
 //!
 //! Start with `MeshSocket` (feature `net`, on by default), the handle to a running node. Below
 //! it is [`Mesh`], the same node as a state machine without I/O, for simulations and for layers
-//! that own one.
+//! that own one. `LayerBuilder` starts such a layer on real sockets.
 
 mod address_book;
+#[cfg(feature = "net")]
+mod builder;
 mod config;
 mod deferred;
 mod error;
@@ -29,11 +31,16 @@ mod socket;
 mod status;
 mod waterfall;
 
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub use builder::__options;
+#[cfg(feature = "net")]
+pub use builder::{Birth, LayerBuilder, StartError, Started};
 pub use config::MeshConfig;
 pub use error::{ConnectError, DeliverError, SendError};
 pub use event::{MeshEvent, PeerInfo, Receipt, Received};
 pub use for_layers::PeerKind;
 pub use machine::Mesh;
 #[cfg(feature = "net")]
-pub use socket::{MeshBuilder, MeshError, MeshSocket, StartError};
+pub use socket::{MeshBuilder, MeshError, MeshSocket};
 pub use status::{MeshCounts, MeshStatus};

@@ -1,18 +1,15 @@
 //! The async handle to a mesh node.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rs2p_base::net::{
-    EventStream, ListenError, NetConfig, Node, NodeBuilder, RecvError, Stopped, StreamConfig, Tcp,
-    TrafficCount, Transport,
-};
-use rs2p_base::{CloseReason, DialError, Endpoint, NodeId, Protocol, Time};
-use rs2p_wire::{Limits, MainFlag, MessageId, SubFlag, Value};
+use rs2p_base::net::{EventStream, Node, RecvError, Stopped, StreamConfig, TrafficCount};
+use rs2p_base::{CloseReason, DialError, Endpoint, NodeId, Time};
+use rs2p_wire::{MainFlag, MessageId, SubFlag, Value};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::config::MeshConfig;
+use crate::builder::{Birth, LayerBuilder, StartError, Started};
 use crate::error::{ConnectError, DeliverError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
 use crate::machine::Mesh;
@@ -48,76 +45,12 @@ pub struct MeshSocket {
 
 /// Options of a node that is about to be started.
 pub struct MeshBuilder {
-    listen: Option<SocketAddr>,
-    advertise: Option<Endpoint>,
-    subnet: String,
-    transport: Arc<dyn Transport>,
-    id: Option<NodeId>,
-    seed: Option<u64>,
+    layer: LayerBuilder,
     inbox: StreamConfig,
-    mesh: MeshConfig,
-    net: NetConfig,
 }
 
 impl MeshBuilder {
-    /// Where to listen. Default: a free port on 127.0.0.1. `None`: nowhere; the node then only
-    /// dials.
-    #[must_use]
-    pub fn listen(mut self, address: impl Into<Option<SocketAddr>>) -> Self {
-        self.listen = address.into();
-        self
-    }
-
-    /// The address that peers are told to dial. Default: where the node listens; when it listens
-    /// on all interfaces, the one that leads outside.
-    #[must_use]
-    pub fn advertise(mut self, address: impl Into<Endpoint>) -> Self {
-        self.advertise = Some(address.into());
-        self
-    }
-
-    /// The network's name. Default `mesh`, as the originals.
-    #[must_use]
-    pub fn subnet(mut self, subnet: impl Into<String>) -> Self {
-        self.subnet = subnet.into();
-        self
-    }
-
-    /// How bytes travel. Default [`Tcp`].
-    #[must_use]
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Arc::new(transport);
-        self
-    }
-
-    /// The node's id. Default: derived from its address, its network and a random salt.
-    #[must_use]
-    pub fn id(mut self, id: NodeId) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Nodes to begin with; they are dialled in the background, again and again.
-    #[must_use]
-    pub fn seeds(mut self, seeds: impl IntoIterator<Item = Endpoint>) -> Self {
-        self.mesh.seeds.extend(seeds);
-        self
-    }
-
-    /// What a frame from a peer may cost.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.mesh.link.limits = limits;
-        self.net.limits = limits;
-        self
-    }
-
-    /// What the node's random choices are drawn from. Default: from the system.
-    #[must_use]
-    pub fn rng_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
+    crate::layer_options!(self.layer);
 
     /// Bounds of the messages that wait for [`MeshSocket::recv`]. Default: 1,024 messages, 64 MiB.
     #[must_use]
@@ -126,45 +59,12 @@ impl MeshBuilder {
         self
     }
 
-    /// All options of the mesh at once. Limits and seeds given before are replaced.
-    #[must_use]
-    pub fn mesh_config(mut self, config: MeshConfig) -> Self {
-        self.mesh = config;
-        self
-    }
-
-    /// All options of the sockets at once. Limits given before are replaced.
-    #[must_use]
-    pub fn net_config(mut self, config: NetConfig) -> Self {
-        self.net = config;
-        self
-    }
-
     /// Binds, and starts the node in the tokio runtime that runs this.
     ///
     /// # Errors
     /// The address is in use or not this machine's; the system gives no random numbers.
     pub async fn start(self) -> Result<MeshSocket, StartError> {
-        let mut seed = [0; 8];
-        let mut salt = [0; 16];
-        match self.seed {
-            Some(given) => seed = given.to_le_bytes(),
-            None => getrandom::fill(&mut seed)?,
-        }
-        getrandom::fill(&mut salt)?;
-        let protocol = Protocol::new(self.subnet, self.transport.encryption());
-        let mut builder = NodeBuilder::new(self.transport).config(self.net);
-        let address = match self.listen {
-            Some(listen) => Some(builder.listen(listen).await?),
-            None => None,
-        };
-        let advertised = self.advertise.or_else(|| address.and_then(reachable));
-        let id = self.id.unwrap_or_else(|| {
-            let salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
-            NodeId::derive(&format!("{address:?}"), &protocol.id(), &salt)
-        });
-        let mesh = Mesh::new(id, &protocol, advertised, self.mesh, u64::from_le_bytes(seed));
-        let node = builder.start(mesh);
+        let Started { node, id, address } = self.layer.start(Birth::mesh).await?;
         let inbox = StreamConfig { paced: true, ..self.inbox };
         let messages = |event: &MeshEvent| match event {
             MeshEvent::Message(received) => Some(received.clone()),
@@ -180,17 +80,7 @@ impl MeshSocket {
     /// Options for a node; [`start`](MeshBuilder::start) starts it.
     #[must_use]
     pub fn builder() -> MeshBuilder {
-        MeshBuilder {
-            listen: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)),
-            advertise: None,
-            subnet: "mesh".to_owned(),
-            transport: Arc::new(Tcp),
-            id: None,
-            seed: None,
-            inbox: StreamConfig::default(),
-            mesh: MeshConfig::default(),
-            net: NetConfig::default(),
-        }
+        MeshBuilder { layer: LayerBuilder::new("mesh"), inbox: StreamConfig::default() }
     }
 
     /// The node's id.
@@ -330,6 +220,8 @@ impl MeshSocket {
     /// While messages are taken, a full inbox makes peers wait. When none is taken for a while
     /// ([`NetConfig::patience`]), the oldest go, and are counted.
     ///
+    /// [`NetConfig::patience`]: rs2p_base::net::NetConfig::patience
+    ///
     /// # Errors
     /// Messages were dropped because nobody took them; the node has stopped.
     pub async fn recv(&self) -> Result<Received, RecvError> {
@@ -409,43 +301,11 @@ impl MeshSocket {
 
     /// Stops the node: what was accepted for sending leaves first, within
     /// [`NetConfig::flush`]. Dropping the future leaves the rest to the background.
+    ///
+    /// [`NetConfig::flush`]: rs2p_base::net::NetConfig::flush
     pub async fn close(&self) {
         self.node.shutdown().await;
     }
-}
-
-/// The address to tell peers when the node listens on `address`. On all interfaces, that is the
-/// address of the one through which packets would leave.
-fn reachable(address: SocketAddr) -> Option<Endpoint> {
-    if !address.ip().is_unspecified() {
-        return Some(address.into());
-    }
-    // An address of documentation (RFC 5737, RFC 3849). Connecting a UDP socket asks the system
-    // for a route and sends nothing.
-    let (any, far): (IpAddr, IpAddr) = if address.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into())
-    } else {
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((far, 9)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified()).then(|| SocketAddr::new(ip, address.port()).into())
-}
-
-/// Why a node does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// It cannot listen.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The system has no random numbers for it.
-    #[error("no random numbers from the system: {0}")]
-    Random(#[from] getrandom::Error),
-    /// It stopped before it had begun.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
 }
 
 /// Why an operation on a [`MeshSocket`] failed.
