@@ -1,5 +1,6 @@
 //! Each of the originals dials us, and we dial each.
 
+use rs2p::mesh::PeerKind;
 use serde_json::json;
 
 use crate::node::{Dialling, Node};
@@ -18,7 +19,7 @@ async fn a_link_is_listed_once_at_both_ends(kind: Kind, dialling: Dialling) {
     let [listed] = &ours.peers()[..] else { panic!("not one peer: {:?}", ours.peers()) };
     assert_eq!((listed.id, &listed.address), (peer.node_id(), &peer.address()));
     assert_eq!(listed.outgoing, dialling == Dialling::Us);
-    assert!(!listed.is_rs2p);
+    assert_ne!(listed.kind, PeerKind::Rs2p);
 
     let answer = peer.command(json!({"cmd": "peers"})).await;
     let [entry] = &answer["peers"].as_array().expect("a list")[..] else {
