@@ -25,7 +25,7 @@ fn settled(seed: u64, count: u32, network: Network, fidelity: Fidelity) -> Sim<M
     for number in 0..count {
         let seeds = match number {
             0 => Vec::new(),
-            _ => vec![Sim::<Mesh>::address(NodeIndex(rng.random_range(0..number)))],
+            _ => vec![NodeIndex(rng.random_range(0..number)).address()],
         };
         sim.add(0, |address, seed| node(address, seed, seeds));
     }
@@ -98,7 +98,7 @@ fn after_a_crash_of_a_third_the_others_still_hear_each_other() {
 #[test]
 fn a_node_that_starts_again_is_one_of_them_again() {
     let mut sim = settled(4, 20, Network::default(), Fidelity::Messages);
-    let (gone, friend) = (NodeIndex(5), Sim::<Mesh>::address(NodeIndex(1)));
+    let (gone, friend) = (NodeIndex(5), NodeIndex(1).address());
     sim.crash(gone, Crash::Process);
     sim.run_for(SECOND);
     assert!(sim.call(gone, |mesh, now| mesh.status(now)).is_none());
@@ -121,7 +121,7 @@ fn bandwidth_and_regions_make_a_message_late() {
     let arrival = |network: Network, regions: [usize; 2]| {
         let mut sim = Sim::new(1, network, Fidelity::Messages);
         let one = sim.add(regions[0], |address, seed| node(address, seed, Vec::new()));
-        let there = Sim::<Mesh>::address(one);
+        let there = one.address();
         let other = sim.add(regions[1], |address, seed| node(address, seed, vec![there]));
         sim.run_for(10 * SECOND);
         let start = sim.elapsed_micros();

@@ -101,7 +101,7 @@ fn joined(nodes: u32, fidelity: Fidelity) -> Sim<Mesh> {
     for number in 0..nodes {
         let seeds = match number {
             0 => Vec::new(),
-            _ => vec![Sim::<Mesh>::address(NodeIndex(rng.random_range(0..number)))],
+            _ => vec![NodeIndex(rng.random_range(0..number)).address()],
         };
         sim.add(0, |address, seed| {
             let id = NodeId::derive(&address.to_string(), &protocol.id(), "simulated");

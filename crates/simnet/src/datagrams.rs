@@ -36,11 +36,8 @@ impl<M: Machine> Sim<M> {
                 late += draws.between(0, fate.held_up);
             }
             if !is_lost {
-                let happening = Happening::Datagram {
-                    from: Self::socket_address(from),
-                    to,
-                    data: data.clone(),
-                };
+                let happening =
+                    Happening::Datagram { from: from.socket_address(), to, data: data.clone() };
                 self.wheel.push(self.now + latency + late, happening);
             }
         }

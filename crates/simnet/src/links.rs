@@ -184,7 +184,7 @@ impl<M: Machine> Sim<M> {
 
     /// A dial has no answer: the dialling node gives it up in the end.
     pub(crate) fn dial_in_vain(&mut self, dial: Dial, to: NodeIndex) {
-        let error = DialError::new(Self::address(to), &io::ErrorKind::TimedOut.into());
+        let error = DialError::new(to.address(), &io::ErrorKind::TimedOut.into());
         let at = self.now + self.network.dial_timeout;
         self.wheel.push(at, Happening::DialFailed { dial, error });
     }
@@ -204,7 +204,7 @@ impl<M: Machine> Sim<M> {
         }
         if !self.is_up(to) {
             let refused = io::ErrorKind::ConnectionRefused.into();
-            let error = DialError::new(Self::address(to), &refused);
+            let error = DialError::new(to.address(), &refused);
             return self.take_in(Happening::DialFailed { dial, error });
         }
         let slot = &mut self.nodes[from.0 as usize];
@@ -238,9 +238,9 @@ impl<M: Machine> Sim<M> {
         self.digest.note(self.now, u64::from(from.0) | 1 << 42, to.0.into());
         self.note(from, What::Opened(to));
         self.note(to, What::Opened(from));
-        let (origin, remote) = (Origin::Accepted, Self::address(from));
+        let (origin, remote) = (Origin::Accepted, from.address());
         self.node_input(to, Input::Opened { link: far, origin, remote });
-        let (origin, remote) = (Origin::Dialled(dial.id), Self::address(to));
+        let (origin, remote) = (Origin::Dialled(dial.id), to.address());
         self.node_input(from, Input::Opened { link: near, origin, remote });
     }
 

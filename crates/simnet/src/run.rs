@@ -415,7 +415,7 @@ fn seeds<M: Machine>(
     let wanted = if node.0 < known { 2 } else { 1 };
     let others = (0..wanted).filter(|_| known > 0);
     let others = others.map(|_| NodeIndex(rng.random_range(0..known)));
-    others.filter(|other| *other != node).map(Sim::<Tampered<M>>::address).collect()
+    others.filter(|other| *other != node).map(NodeIndex::address).collect()
 }
 
 fn failure(violation: &Violation) -> Failure {

@@ -19,6 +19,23 @@ use crate::wheel::Wheel;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
 
+impl NodeIndex {
+    /// Addresses are of the range for documentation (RFC 3849).
+    const PREFIX: u128 = 0x2001_0db8 << 96;
+    const PORT: u16 = 4_444;
+
+    /// The address at which the node is dialled.
+    #[must_use]
+    pub fn address(self) -> Endpoint {
+        self.socket_address().into()
+    }
+
+    pub(crate) fn socket_address(self) -> SocketAddr {
+        let ip = Ipv6Addr::from(Self::PREFIX | u128::from(self.0));
+        SocketAddr::new(ip.into(), Self::PORT)
+    }
+}
+
 impl fmt::Display for NodeIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node {}", self.0)
@@ -93,9 +110,6 @@ pub(crate) struct Node<M> {
 impl<M: Machine> Sim<M> {
     /// When simulations begin, in seconds since the Unix epoch: some day in 2027.
     const EPOCH: u64 = 1_800_000_000;
-    /// Addresses are of the range for documentation (RFC 3849).
-    const PREFIX: u128 = 0x2001_0db8 << 96;
-    const PORT: u16 = 4_444;
 
     /// An empty network.
     #[must_use]
@@ -138,17 +152,6 @@ impl<M: Machine> Sim<M> {
         index
     }
 
-    /// The address at which a node is dialled.
-    #[must_use]
-    pub fn address(node: NodeIndex) -> Endpoint {
-        Self::socket_address(node).into()
-    }
-
-    pub(crate) fn socket_address(node: NodeIndex) -> SocketAddr {
-        let ip = Ipv6Addr::from(Self::PREFIX | u128::from(node.0));
-        SocketAddr::new(ip.into(), Self::PORT)
-    }
-
     /// The node at an address, if there has ever been one.
     #[must_use]
     pub fn at_address(&self, address: &Endpoint) -> Option<NodeIndex> {
@@ -158,8 +161,8 @@ impl<M: Machine> Sim<M> {
 
     pub(crate) fn at_socket_address(&self, address: SocketAddr) -> Option<NodeIndex> {
         let IpAddr::V6(ip) = address.ip() else { return None };
-        let index = u32::try_from(u128::from(ip) ^ Self::PREFIX).ok()?;
-        let is_there = address.port() == Self::PORT && (index as usize) < self.nodes.len();
+        let index = u32::try_from(u128::from(ip) ^ NodeIndex::PREFIX).ok()?;
+        let is_there = address.port() == NodeIndex::PORT && (index as usize) < self.nodes.len();
         is_there.then_some(NodeIndex(index))
     }
 
@@ -252,6 +255,19 @@ impl<M: Machine> Sim<M> {
         }
     }
 
+    /// Lets time pass until something holds, for so many microseconds at the most, and tells whether
+    /// it does. It is looked at first, whenever a node has told something, and at the end; what
+    /// nodes tell meanwhile is forgotten.
+    pub fn wait_for(&mut self, micros: u64, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let until = self.now + micros;
+        while !holds(self) {
+            if self.next_event(until).is_none() {
+                return holds(self);
+            }
+        }
+        true
+    }
+
     /// Lets so many microseconds pass, and forgets what nodes tell.
     pub fn run_for(&mut self, micros: u64) {
         self.run_until(self.now + micros, |_, _, _| {});
@@ -288,7 +304,7 @@ impl<M: Machine> Sim<M> {
         slot.skew = slot.set;
         let seed = derive(derive(self.seed, "life", node.0.into()), "life", slot.lives);
         let remains = slot.remains.take();
-        slot.machine = Some(make(Self::address(node), seed, remains));
+        slot.machine = Some(make(node.address(), seed, remains));
         self.note(node, What::Started);
         self.drain(node);
         true

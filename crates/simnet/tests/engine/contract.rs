@@ -33,7 +33,7 @@ fn some(rng: &mut Xoshiro256PlusPlus) -> NodeSet {
 fn others(node: NodeIndex) -> Vec<Endpoint> {
     let others = (0..NODES).map(NodeIndex).filter(|other| *other != node);
     // One that has never been there.
-    others.chain([NodeIndex(1_000)]).map(Sim::<Toy>::address).collect()
+    others.chain([NodeIndex(1_000)]).map(NodeIndex::address).collect()
 }
 
 fn start(sim: &mut Sim<Toy>, node: NodeIndex) {
@@ -166,7 +166,7 @@ fn more_nodes_at_the_end_change_nothing_for_the_others() {
         }
         for node in NODES..NODES + more {
             let other = if node == NODES { NODES + more - 1 } else { NODES };
-            let others = vec![Sim::<Toy>::address(NodeIndex(other))];
+            let others = vec![NodeIndex(other).address()];
             sim.call(NodeIndex(node), |toy, now| toy.be_wild(now, others));
         }
         sim.run_for(60 * SECOND);

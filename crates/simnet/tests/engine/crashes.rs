@@ -99,7 +99,7 @@ fn a_dial_that_is_given_up_has_no_answer() {
     for target in [B, C] {
         let mut sim = toys(1, even(), 2);
         sim.call(A, |toy, _| {
-            let dial = toy.dial(rs2p_simnet::Sim::<Toy>::address(target));
+            let dial = toy.dial(target.address());
             toy.cancel(dial);
         });
         sim.run_for(20 * SECOND);

@@ -13,7 +13,7 @@ fn lossy(datagrams: Datagrams) -> Sim<Toy> {
 
 /// Lets node A send so many numbered datagrams to another, a millisecond apart.
 fn send(sim: &mut Sim<Toy>, to: NodeIndex, count: u32) {
-    let Endpoint::Socket(to) = Sim::<Toy>::address(to) else { panic!("a name") };
+    let Endpoint::Socket(to) = to.address() else { panic!("a name") };
     for number in 0..count {
         let data = Bytes::copy_from_slice(&number.to_be_bytes());
         sim.call(A, |toy, _| toy.datagram(to, data)).unwrap();
@@ -37,7 +37,7 @@ fn with_nothing_in_their_way_all_come_once_in_order_from_whom_they_are() {
     send(&mut sim, B, 100);
     assert_eq!(numbers(&sim), (0..100).collect::<Vec<_>>());
     let (_, Seen::Datagram { from, .. }) = &toy(&sim, B).log[0] else { panic!("no datagram") };
-    assert_eq!(Endpoint::from(*from), Sim::<Toy>::address(A));
+    assert_eq!(Endpoint::from(*from), A.address());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn rules_stop_some_and_delay_others() {
     let late = sim.add_rule(rule(A, C, Effect::Delay(SECOND)));
     send(&mut sim, B, 10);
     assert_eq!((numbers(&sim), sim.remove_rule(block)), (vec![], 10));
-    let Endpoint::Socket(to) = Sim::<Toy>::address(C) else { panic!("a name") };
+    let Endpoint::Socket(to) = C.address() else { panic!("a name") };
     sim.call(A, |toy, _| toy.datagram(to, Bytes::new()));
     sim.run_for(SECOND);
     assert_eq!(toy(&sim, C).log, []);
@@ -99,7 +99,7 @@ fn rules_stop_some_and_delay_others() {
 #[test]
 fn one_too_large_to_nobody_or_to_a_node_that_is_down_is_lost() {
     let mut sim = toys(1, even(), 2);
-    let Endpoint::Socket(to) = Sim::<Toy>::address(B) else { panic!("a name") };
+    let Endpoint::Socket(to) = B.address() else { panic!("a name") };
     sim.call(A, |toy, _| toy.datagram(to, vec![0; 65_528].into()));
     sim.call(A, |toy, _| toy.datagram(to, vec![0; 65_527].into()));
     send(&mut sim, C, 1);

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_base::{Input, Output, Time};
-use rs2p_simnet::{
-    Birth, Broken, Distribution, Fate, Layer, NodeIndex, Sim, Tamper, Tampered, Vocabulary, World,
-};
+use rs2p_simnet::{Birth, Broken, Distribution, Fate, Layer, NodeIndex, Tamper, Vocabulary, World};
 use serde::Deserialize;
 
 use crate::SECOND;
@@ -29,7 +27,7 @@ pub(crate) struct Talking {
 
 impl Talk {
     fn dial(world: &mut World<Toy>, node: NodeIndex, to: NodeIndex) {
-        let address = Sim::<Tampered<Toy>>::address(to);
+        let address = to.address();
         let is_linked = world.sim.neighbours(node).any(|peer| peer == to);
         world.call(node, |toy, _| {
             if !is_linked && toy.pending.is_empty() {

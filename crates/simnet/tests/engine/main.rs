@@ -53,7 +53,7 @@ fn link(sim: &mut Sim<Toy>, from: NodeIndex, to: NodeIndex) -> (LinkId, LinkId) 
 }
 
 fn dial(sim: &mut Sim<Toy>, from: NodeIndex, to: NodeIndex) {
-    sim.call(from, |toy, _| toy.dial(Sim::<Toy>::address(to))).unwrap();
+    sim.call(from, |toy, _| toy.dial(to.address())).unwrap();
 }
 
 /// Lets a node say the next few numbers on a link.

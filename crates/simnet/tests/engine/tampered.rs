@@ -44,7 +44,7 @@ fn pair() -> (Sim<Tampered<Toy>>, LinkId, LinkId) {
     for _ in 0..2 {
         sim.add(0, |address, seed| Tampered::new(Toy::new(address, seed), None));
     }
-    let to = Sim::<Toy>::address(B);
+    let to = B.address();
     sim.call(A, |toy, now| toy.machine_mut(now).dial(to)).unwrap();
     sim.run_for(SECOND);
     let ends = (sim.links_of(A)[0], sim.links_of(B)[0]);

@@ -1,12 +1,26 @@
-//! Clocks that go wrong.
+//! Waiting, and clocks that go wrong.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
-use rs2p_simnet::stream;
+use rs2p_simnet::{Sim, stream};
 
-use crate::toy::Seen;
+use crate::toy::{Seen, Toy};
 use crate::{A, B, SECOND, even, link, say, toy, toys};
+
+#[test]
+fn what_is_waited_for_ends_the_waiting_and_nothing_else_does() {
+    let mut sim = toys(1, even(), 2);
+    let woken = |sim: &Sim<Toy>| !toy(sim, A).log.is_empty();
+    let due = sim.clock_of(A) + Duration::from_secs(3);
+    sim.call(A, |toy, _| toy.wake_at(due));
+    assert!(!sim.wait_for(2 * SECOND, woken));
+    assert_eq!(sim.elapsed_micros(), 2 * SECOND);
+    assert!(sim.wait_for(60 * SECOND, woken));
+    assert_eq!(sim.elapsed_micros(), 3 * SECOND);
+    assert!(sim.wait_for(60 * SECOND, woken));
+    assert_eq!(sim.elapsed_micros(), 3 * SECOND);
+}
 
 #[test]
 fn a_node_goes_by_its_own_clock() {
