@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rs2p_base::net::{
-    EventStream, Memory, NetConfig, Node, NodeBuilder, RecvError, StreamConfig, Tcp, Transport,
+    EventStream, Memory, NetConfig, Node, NodeBuilder, RecvError, Stopped, StreamConfig, Tcp,
+    Transport,
 };
 use rs2p_base::{CloseReason, Endpoint, LinkConfig, LinkId};
 use talk::{Heard, Talk};
@@ -109,6 +110,25 @@ async fn two_nodes_talk_over_tcp() {
 #[tokio::test]
 async fn two_nodes_talk_in_memory() {
     talks_both_ways(Memory::new()).await;
+}
+
+#[tokio::test]
+async fn what_a_machine_comes_to_have_is_waited_for_until_the_node_stops() {
+    let a = Running::tcp(1).await;
+    let b = Running::tcp(2).await;
+    let waiting = {
+        let node = b.node.clone();
+        tokio::spawn(async move { node.wait_for(|talk, _| talk.links().first().copied()).await })
+    };
+    a.connected(b.address).await;
+    let link = timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(b.node.call(|talk, _| talk.links()), Ok(vec![link]));
+    let waiting = {
+        let node = b.node.clone();
+        tokio::spawn(async move { node.wait_for(|_, _| None::<()>).await })
+    };
+    b.node.shutdown().await;
+    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), Err(Stopped));
 }
 
 #[tokio::test]

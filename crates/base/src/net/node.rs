@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::config::NetConfig;
 use super::driver::Driver;
-use super::events::{self, EventStream, StreamConfig};
+use super::events::{self, EventStream, RecvError, StreamConfig};
 use super::observe::{self, TrafficCount};
 use super::transport::{Listener, Transport};
 use crate::endpoint::Endpoint;
@@ -232,6 +232,28 @@ where
                 return Ok(result);
             }
             flushed.await;
+        }
+    }
+
+    /// Waits until the machine has what is asked for. `look` is called first, and again whenever
+    /// the machine has told something, until it gives something; a look may come after several
+    /// events. Cancel safe as far as `look` is.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn wait_for<R>(
+        &self,
+        mut look: impl FnMut(&mut M, Time) -> Option<R>,
+    ) -> Result<R, Stopped> {
+        let latest = StreamConfig { events: 1, ..StreamConfig::default() };
+        let mut events = self.subscribe(latest, |_| Some(()), |()| 0)?;
+        loop {
+            if let Some(result) = self.call(&mut look)? {
+                return Ok(result);
+            }
+            if events.recv().await == Err(RecvError::Closed) {
+                return Err(Stopped);
+            }
         }
     }
 
