@@ -7,8 +7,8 @@ use rs2p_base::net::{ListenError, NetConfig, Node, NodeBuilder, Stopped, Tcp, Tr
 use rs2p_base::{Endpoint, Machine, NodeId, Protocol};
 use thiserror::Error;
 
+use crate::birth::Birth;
 use crate::config::MeshConfig;
-use crate::machine::Mesh;
 
 /// Options of a node of any layer over the mesh, and its start on real sockets.
 ///
@@ -44,32 +44,6 @@ pub struct LayerBuilder {
     pub mesh: MeshConfig,
     #[doc(hidden)]
     pub net: NetConfig,
-}
-
-/// What a layer's machine is made of, once its node is bound: in most cases of a
-/// [`mesh`](Self::mesh).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Birth {
-    /// The node's id.
-    pub id: NodeId,
-    /// The network.
-    pub protocol: Protocol,
-    /// The address that peers are told to dial.
-    pub advertised: Option<Endpoint>,
-    /// Options of the mesh. A layer adds its capabilities here.
-    pub config: MeshConfig,
-    /// What the mesh's random choices are drawn from. A layer that draws some of its own seeds its
-    /// generator from this and a constant.
-    pub seed: u64,
-}
-
-impl Birth {
-    /// The mesh to build on.
-    #[must_use]
-    pub fn mesh(self) -> Mesh {
-        Mesh::new(self.id, &self.protocol, self.advertised, self.config, self.seed)
-    }
 }
 
 /// A node that runs.

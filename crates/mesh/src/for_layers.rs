@@ -2,12 +2,13 @@
 //! they go to.
 
 use rs2p_base::{Fanout, Link, LinkId, NodeId, QueueFull, Time};
-use rs2p_wire::{IdForm, MainFlag, Message, MessageWriter};
+use rs2p_wire::{IdForm, MainFlag, Message, MessageWriter, SubFlag, Value};
 
 use crate::error::SendError;
 use crate::event::{Receipt, Received};
 use crate::exchange::is_js;
 use crate::machine::Mesh;
+use crate::messages::payload;
 
 /// Which implementation a peer runs, as its handshake shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,21 @@ impl PeerKind {
 }
 
 impl Mesh {
+    /// Sends a message of a layer's own to every node of the network. There it is told as
+    /// [`Unclaimed`](crate::MeshEvent::Unclaimed). Sub-flags of applications lie outside
+    /// [`RESERVED`](rs2p_wire::RESERVED).
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_as(
+        &mut self,
+        now: Time,
+        sub_flag: SubFlag,
+        packets: impl IntoIterator<Item = Value>,
+    ) -> Result<Receipt, SendError> {
+        self.broadcast_payload(now, MainFlag::Broadcast, &payload(sub_flag, packets))
+    }
+
     /// A broadcast of this node's own, whose payload has so many elements and takes about so many
     /// bytes; the first element is the sub-flag. `time` is in seconds since the Unix epoch: usually
     /// that of [`network_time`](Self::network_time).

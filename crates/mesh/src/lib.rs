@@ -10,6 +10,7 @@
 //! that own one. `LayerBuilder` starts such a layer on real sockets.
 
 mod address_book;
+mod birth;
 #[cfg(feature = "net")]
 mod builder;
 mod config;
@@ -31,11 +32,12 @@ mod socket;
 mod status;
 mod waterfall;
 
+pub use birth::Birth;
 #[cfg(feature = "net")]
 #[doc(hidden)]
 pub use builder::__options;
 #[cfg(feature = "net")]
-pub use builder::{Birth, LayerBuilder, StartError, Started};
+pub use builder::{LayerBuilder, StartError, Started};
 pub use config::MeshConfig;
 pub use error::{ConnectError, DeliverError, SendError};
 pub use event::{MeshEvent, PeerInfo, Receipt, Received};

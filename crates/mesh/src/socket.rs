@@ -9,7 +9,8 @@ use rs2p_wire::{MainFlag, MessageId, SubFlag, Value};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::builder::{Birth, LayerBuilder, StartError, Started};
+use crate::birth::Birth;
+use crate::builder::{LayerBuilder, StartError, Started};
 use crate::error::{ConnectError, DeliverError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
 use crate::machine::Mesh;
