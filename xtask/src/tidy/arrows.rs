@@ -8,12 +8,13 @@ use crate::workspace::{Package, Workspace};
 /// arrows are settled before.
 const ARROWS: &[(&str, &[&str])] = &[
     ("rs2p-wire", &[]),
+    ("rs2p-store", &[]),
     ("rs2p-base", &["rs2p-wire"]),
     ("rs2p-mesh", &["rs2p-wire", "rs2p-base"]),
-    ("rs2p-sync", &["rs2p-wire", "rs2p-base", "rs2p-mesh"]),
-    ("rs2p-chord", &["rs2p-wire", "rs2p-base", "rs2p-mesh"]),
+    ("rs2p-sync", &["rs2p-wire", "rs2p-base", "rs2p-mesh", "rs2p-store"]),
+    ("rs2p-chord", &["rs2p-wire", "rs2p-base", "rs2p-mesh", "rs2p-store"]),
     ("rs2p-kad", &[]),
-    ("rs2p-bytestag", &["rs2p-base", "rs2p-kad"]),
+    ("rs2p-bytestag", &["rs2p-base", "rs2p-kad", "rs2p-store"]),
     ("rs2p-simnet", &["rs2p-wire", "rs2p-base"]),
     ("rs2p-scenarios", UNDER_TEST),
     ("rs2p", LAYERS),
@@ -29,9 +30,10 @@ const LAYERS: &[&str] = &[
     "rs2p-chord",
     "rs2p-kad",
     "rs2p-bytestag",
+    "rs2p-store",
 ];
 
-/// All layers, and the simulator that tries them.
+/// All layers, the store, and the simulator that tries them.
 const UNDER_TEST: &[&str] = &[
     "rs2p-wire",
     "rs2p-base",
@@ -40,6 +42,7 @@ const UNDER_TEST: &[&str] = &[
     "rs2p-chord",
     "rs2p-kad",
     "rs2p-bytestag",
+    "rs2p-store",
     "rs2p-simnet",
 ];
 
@@ -52,6 +55,7 @@ const EVERYTHING: &[&str] = &[
     "rs2p-chord",
     "rs2p-kad",
     "rs2p-bytestag",
+    "rs2p-store",
     "rs2p-simnet",
     "rs2p-scenarios",
 ];
