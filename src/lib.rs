@@ -7,12 +7,15 @@
 //! | `wire` | [`wire`] | messages and frames as py2p 0.7 and js2p 0.7 speak them, without I/O |
 //! | `base` | [`base`] | subnets, node ids, the handshake, the state machine interface |
 //! | `mesh` | [`mesh`] | peers, broadcast, whispers, replies |
+//! | `sync` | [`sync`] | a replicated dictionary with leases |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]
 pub use rs2p_base as base;
 #[cfg(feature = "mesh")]
 pub use rs2p_mesh as mesh;
+#[cfg(feature = "sync")]
+pub use rs2p_sync as sync;
 #[cfg(feature = "wire")]
 pub use rs2p_wire as wire;
 

@@ -1,11 +1,11 @@
 //! What layers above need beyond what users do: messages written piece by piece, and a say in whom
 //! they go to.
 
-use rs2p_base::{Fanout, Link, LinkId, NodeId, QueueFull, Time};
+use rs2p_base::{Fanout, Link, LinkId, Machine, NodeId, QueueFull, Time};
 use rs2p_wire::{IdForm, MainFlag, Message, MessageWriter, SubFlag, Value};
 
 use crate::error::SendError;
-use crate::event::{Receipt, Received};
+use crate::event::{MeshEvent, Receipt, Received};
 use crate::exchange::is_js;
 use crate::machine::Mesh;
 use crate::messages::payload;
@@ -19,6 +19,33 @@ pub enum PeerKind {
     Py2p,
     /// js2p, or another that writes ids as text.
     Js2p,
+}
+
+/// A machine that has a mesh: the mesh itself, and every layer over it that lets its user say
+/// things to peers.
+pub trait OverMesh: Machine<Event: Clone + Send + 'static> + Send + 'static {
+    /// Its mesh.
+    fn mesh(&self) -> &Mesh;
+
+    /// Does something with its mesh, and acts on what follows.
+    fn with_mesh<R>(&mut self, now: Time, act: impl FnOnce(&mut Mesh) -> R) -> R;
+
+    /// What its mesh has told, if the event is of that kind.
+    fn mesh_event(event: &Self::Event) -> Option<&MeshEvent>;
+}
+
+impl OverMesh for Mesh {
+    fn mesh(&self) -> &Mesh {
+        self
+    }
+
+    fn with_mesh<R>(&mut self, _: Time, act: impl FnOnce(&mut Mesh) -> R) -> R {
+        act(self)
+    }
+
+    fn mesh_event(event: &MeshEvent) -> Option<&MeshEvent> {
+        Some(event)
+    }
 }
 
 impl PeerKind {

@@ -41,7 +41,7 @@ pub use builder::{LayerBuilder, StartError, Started};
 pub use config::MeshConfig;
 pub use error::{ConnectError, DeliverError, SendError};
 pub use event::{MeshEvent, PeerInfo, Receipt, Received};
-pub use for_layers::PeerKind;
+pub use for_layers::{OverMesh, PeerKind};
 pub use machine::Mesh;
 #[cfg(feature = "net")]
 pub use socket::{MeshBuilder, MeshError, MeshSocket};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rs2p_base::net::{EventStream, Node, RecvError, Stopped, StreamConfig, TrafficCount};
-use rs2p_base::{CloseReason, DialError, Endpoint, NodeId, Time};
+use rs2p_base::{CloseReason, DialError, Endpoint, NodeId, RequestId, Time};
 use rs2p_wire::{MainFlag, MessageId, SubFlag, Value};
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use crate::birth::Birth;
 use crate::builder::{LayerBuilder, StartError, Started};
 use crate::error::{ConnectError, DeliverError, SendError};
 use crate::event::{MeshEvent, PeerInfo, Receipt, Received};
+use crate::for_layers::OverMesh;
 use crate::machine::Mesh;
 use crate::messages::payload;
 use crate::status::MeshStatus;
@@ -36,9 +37,12 @@ use crate::status::MeshStatus;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct MeshSocket {
-    node: Node<Mesh>,
+///
+/// A layer over the mesh has one, too: what a user can do with the mesh, done to the mesh of that
+/// layer.
+#[derive(Debug)]
+pub struct MeshSocket<M: OverMesh = Mesh> {
+    node: Node<M>,
     inbox: Arc<Mutex<EventStream<Received>>>,
     id: NodeId,
     address: Option<SocketAddr>,
@@ -65,15 +69,15 @@ impl MeshBuilder {
     /// # Errors
     /// The address is in use or not this machine's; the system gives no random numbers.
     pub async fn start(self) -> Result<MeshSocket, StartError> {
-        let Started { node, id, address } = self.layer.start(Birth::mesh).await?;
-        let inbox = StreamConfig { paced: true, ..self.inbox };
-        let messages = |event: &MeshEvent| match event {
-            MeshEvent::Message(received) => Some(received.clone()),
-            _ => None,
-        };
-        let weigh = |received: &Received| received.message().body().len();
-        let inbox = node.subscribe(inbox, messages, weigh)?;
-        Ok(MeshSocket { node, inbox: Arc::new(Mutex::new(inbox)), id, address })
+        let started = self.layer.start(Birth::mesh).await?;
+        Ok(MeshSocket::new(started, self.inbox)?)
+    }
+}
+
+impl<M: OverMesh> Clone for MeshSocket<M> {
+    fn clone(&self) -> Self {
+        let Self { node, inbox, id, address } = self;
+        Self { node: node.clone(), inbox: inbox.clone(), id: *id, address: *address }
     }
 }
 
@@ -82,6 +86,42 @@ impl MeshSocket {
     #[must_use]
     pub fn builder() -> MeshBuilder {
         MeshBuilder { layer: LayerBuilder::new("mesh"), inbox: StreamConfig::default() }
+    }
+}
+
+impl<M: OverMesh> MeshSocket<M> {
+    /// The handle to the mesh of a node, with bounds for the messages that wait for
+    /// [`recv`](Self::recv).
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn new(started: Started<M>, inbox: StreamConfig) -> Result<Self, Stopped> {
+        let Started { node, id, address } = started;
+        let inbox = StreamConfig { paced: true, ..inbox };
+        let messages = |event: &M::Event| match M::mesh_event(event) {
+            Some(MeshEvent::Message(received)) => Some(received.clone()),
+            _ => None,
+        };
+        let weigh = |received: &Received| received.message().body().len();
+        let inbox = node.subscribe(inbox, messages, weigh)?;
+        Ok(Self { node, inbox: Arc::new(Mutex::new(inbox)), id, address })
+    }
+
+    /// Calls an operation of the mesh.
+    fn call<R>(&self, act: impl FnOnce(&mut Mesh, Time) -> R) -> Result<R, Stopped> {
+        self.node.call(|machine, now| machine.with_mesh(now, |mesh| act(mesh, now)))
+    }
+
+    /// Calls an operation of the mesh whose result comes as an event, and waits for that.
+    async fn request<E>(
+        &self,
+        begin: impl FnOnce(&mut Mesh, Time) -> Result<RequestId, E>,
+    ) -> Result<Result<MeshEvent, E>, Stopped> {
+        let begin = |machine: &mut M, now| machine.with_mesh(now, |mesh| begin(mesh, now));
+        match self.node.request(begin)? {
+            Err(error) => Ok(Err(error)),
+            Ok(event) => Ok(Ok(M::mesh_event(&event.await?).cloned().ok_or(Stopped)?)),
+        }
     }
 
     /// The node's id.
@@ -103,9 +143,8 @@ impl MeshSocket {
     /// Nobody answers there, or nobody of this network.
     pub async fn connect(&self, to: impl Into<Endpoint>) -> Result<NodeId, MeshError> {
         let to = to.into();
-        let request =
-            self.node.request(|mesh, now| Ok::<_, SendError>(mesh.connect(now, to)))??;
-        match request.await? {
+        let connect = |mesh: &mut Mesh, now| Ok::<_, SendError>(mesh.connect(now, to));
+        match self.request(connect).await?? {
             MeshEvent::ConnectDone { result, .. } => Ok(result?),
             _ => Err(MeshError::Stopped(Stopped)),
         }
@@ -116,7 +155,7 @@ impl MeshSocket {
     /// # Errors
     /// The node has stopped.
     pub fn disconnect(&self, peer: NodeId) -> Result<bool, MeshError> {
-        Ok(self.node.call(|mesh, now| mesh.disconnect(now, peer))?)
+        Ok(self.call(|mesh, now| mesh.disconnect(now, peer))?)
     }
 
     /// Sends a message to every node of the network, waiting while peers have enough to read.
@@ -140,7 +179,7 @@ impl MeshSocket {
     /// # Errors
     /// As [`send`](Self::send); or a peer has enough to read, and nothing was sent.
     pub fn try_send(&self, packets: impl IntoIterator<Item = Value>) -> Result<Receipt, MeshError> {
-        Ok(self.node.call(|mesh, now| mesh.broadcast(now, packets))??)
+        Ok(self.call(|mesh, now| mesh.broadcast(now, packets))??)
     }
 
     /// Sends a message to all peers, who do not pass it on. Waits and cancels as
@@ -161,10 +200,13 @@ impl MeshSocket {
         send: impl Fn(&mut Mesh, Time, P) -> Result<Receipt, SendError>,
     ) -> Result<Receipt, MeshError> {
         let mut packets = Some(packets);
-        let attempt = |mesh: &mut Mesh, now| match mesh.check_room() {
+        let attempt = |machine: &mut M, now| match machine.mesh().check_room() {
             Err(SendError::QueueFull(_)) => None,
             Err(error) => Some(Err(error)),
-            Ok(()) => packets.take().map(|packets| send(mesh, now, packets)),
+            Ok(()) => {
+                let packets = packets.take()?;
+                Some(machine.with_mesh(now, |mesh| send(mesh, now, packets)))
+            }
         };
         Ok(self.node.retry_when_flushed(attempt).await??)
     }
@@ -195,23 +237,20 @@ impl MeshSocket {
         packets: impl IntoIterator<Item = Value>,
     ) -> Result<MessageId, MeshError> {
         let mut packets = Some(packets);
-        let request = loop {
-            let room = |mesh: &mut Mesh, _| mesh.has_room_for(to).then_some(());
+        loop {
+            let room = |machine: &mut M, _| machine.mesh().has_room_for(to).then_some(());
             self.node.retry_when_flushed(room).await?;
             // Somebody else may have taken the room by now.
-            let begun = self.node.request(|mesh, now| {
+            let begin = |mesh: &mut Mesh, now| {
                 let packets = packets.take_if(|_| mesh.has_room_for(to)).ok_or(None)?;
                 mesh.send_to(now, to, packets).map_err(Some)
-            })?;
-            match begun {
-                Ok(request) => break request,
+            };
+            match self.request(begin).await? {
+                Ok(MeshEvent::Delivered { result, .. }) => return Ok(result?),
+                Ok(_) => return Err(MeshError::Stopped(Stopped)),
                 Err(Some(error)) => return Err(error.into()),
                 Err(None) => {}
             }
-        };
-        match request.await? {
-            MeshEvent::Delivered { result, .. } => Ok(result?),
-            _ => Err(MeshError::Stopped(Stopped)),
         }
     }
 
@@ -248,7 +287,7 @@ impl MeshSocket {
             }
             _ => 0,
         };
-        let known = |event: &MeshEvent| match event {
+        let known = |event: &M::Event| match M::mesh_event(event)? {
             // Nobody is above to claim it.
             MeshEvent::Unclaimed(_) => None,
             event => Some(event.clone()),
@@ -266,7 +305,7 @@ impl MeshSocket {
         takes: impl Fn(&Received) -> bool + Send + 'static,
         act: impl FnMut(&mut Mesh, Time, Received) + Send + 'static,
     ) -> Result<(), MeshError> {
-        Ok(self.node.call(|mesh, _| mesh.on_message(takes, act))?)
+        Ok(self.call(|mesh, _| mesh.on_message(takes, act))?)
     }
 
     /// The peers, ordered by id.
@@ -274,7 +313,7 @@ impl MeshSocket {
     /// # Errors
     /// The node has stopped.
     pub fn peers(&self) -> Result<Vec<PeerInfo>, MeshError> {
-        Ok(self.node.call(|mesh, _| mesh.peers().collect())?)
+        Ok(self.call(|mesh, _| mesh.peers().collect())?)
     }
 
     /// Asks all peers whom they know.
@@ -282,7 +321,7 @@ impl MeshSocket {
     /// # Errors
     /// The node has stopped.
     pub fn request_peers(&self) -> Result<(), MeshError> {
-        Ok(self.node.call(|mesh, now| mesh.request_peers(now))?)
+        Ok(self.call(|mesh, now| mesh.request_peers(now))?)
     }
 
     /// How the node is doing, and what has passed over its links.
@@ -290,13 +329,13 @@ impl MeshSocket {
     /// # Errors
     /// The node has stopped.
     pub fn status(&self) -> Result<(MeshStatus, TrafficCount), MeshError> {
-        let status = self.node.call(|mesh, now| mesh.status(now))?;
+        let status = self.call(|mesh, now| mesh.status(now))?;
         Ok((status, self.node.traffic()))
     }
 
     /// The node itself, for what this handle does not offer.
     #[must_use]
-    pub fn node(&self) -> &Node<Mesh> {
+    pub fn node(&self) -> &Node<M> {
         &self.node
     }
 

@@ -61,5 +61,5 @@ pub use limits::Limits;
 pub use message::Message;
 /// A MessagePack value. `str` and `bin` stay distinct; compare keys and ids with [`text_bytes`].
 pub use rmpv::Value;
-pub use value::text_bytes;
+pub use value::{encoded_len, read_values, text_bytes, write_values};
 pub use writer::MessageWriter;

@@ -20,6 +20,26 @@ pub fn text_bytes(value: &Value) -> Option<&[u8]> {
     }
 }
 
+/// Values one after the other, in their smallest encoding: for what is kept outside of messages.
+#[must_use]
+pub fn write_values(values: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for value in values {
+        let written = rmpv::encode::write_value(&mut bytes, value);
+        debug_assert!(written.is_ok());
+    }
+    bytes
+}
+
+/// Reads `count` values that stand one after the other.
+///
+/// # Errors
+/// There are fewer of them; broken MessagePack, invalid UTF-8 in a text, or more than `limits`
+/// allow.
+pub fn read_values(bytes: &[u8], count: u32, limits: &Limits) -> Result<Vec<Value>, MessageError> {
+    ValueReader::new(bytes, 0, limits).values(count, 1)
+}
+
 /// Reads values one after the other and counts what they cost.
 pub(crate) struct ValueReader<'a> {
     reader: Reader<'a>,
@@ -206,10 +226,18 @@ pub(crate) fn encoded_len_of<'a>(
     if depth > limits.nesting() {
         return Err(EncodeError::TooDeep { limit: limits.nesting() });
     }
-    values.into_iter().try_fold(0, |sum, value| Ok(sum + encoded_len(value, depth, limits)?))
+    values.into_iter().try_fold(0, |sum, value| Ok(sum + encoded_len_at(value, depth, limits)?))
 }
 
-fn encoded_len(value: &Value, depth: u16, limits: &Limits) -> Result<usize, EncodeError> {
+/// How many bytes a value takes, as an element of a payload.
+///
+/// # Errors
+/// It is nested deeper than `limits` allow.
+pub fn encoded_len(value: &Value, limits: &Limits) -> Result<usize, EncodeError> {
+    encoded_len_at(value, 1, limits)
+}
+
+fn encoded_len_at(value: &Value, depth: u16, limits: &Limits) -> Result<usize, EncodeError> {
     Ok(match value {
         Value::Nil | Value::Boolean(_) => 1,
         Value::Integer(number) => match (number.as_u64(), number.as_i64()) {

@@ -1,0 +1,369 @@
+//! The async handle to a node of a replicated dictionary.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rs2p_base::net::{EventStream, Stopped, StreamConfig};
+use rs2p_base::{Endpoint, NodeId, Time};
+use rs2p_mesh::{LayerBuilder, MeshError, MeshEvent, MeshSocket, SendError, StartError};
+use rs2p_wire::Value;
+use thiserror::Error;
+
+use crate::config::SyncConfig;
+use crate::error::WriteError;
+use crate::event::{Entry, SyncEvent};
+use crate::lease;
+use crate::machine::Sync;
+use crate::status::SyncStatus;
+
+/// A running node of a replicated dictionary. Clones are handles to the same node; it stops when
+/// the last one is dropped.
+///
+/// ```
+/// use rs2p_sync::{SyncEvent, SyncSocket};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let one = SyncSocket::builder().start().await?;
+/// let two = SyncSocket::builder().start().await?;
+/// two.connect(one.address().ok_or("it listens")?).await?;
+///
+/// let mut events = two.events()?;
+/// one.set("colour", "green").await?;
+/// while !matches!(events.recv().await?, SyncEvent::Update { .. }) {}
+/// assert_eq!(two.get("colour")?.ok_or("set")?.as_str(), Some("green"));
+///
+/// // The key is leased to its author for an hour.
+/// assert!(two.set("colour", "red").await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SyncSocket {
+    mesh: MeshSocket<Sync>,
+}
+
+/// Options of a node that is about to be started.
+pub struct SyncBuilder {
+    layer: LayerBuilder,
+    inbox: StreamConfig,
+    sync: SyncConfig,
+}
+
+impl SyncBuilder {
+    rs2p_mesh::layer_options!(self.layer);
+
+    /// Whether a write closes its key to others for a while: see [`SyncConfig::leasing`]. Default
+    /// `true`.
+    #[must_use]
+    pub fn leasing(mut self, leasing: bool) -> Self {
+        self.sync.leasing = leasing;
+        self
+    }
+
+    /// How long a write closes its key: see [`SyncConfig::lease`]. Default one hour.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.sync.lease = lease;
+        self
+    }
+
+    /// All options of the dictionary at once.
+    #[must_use]
+    pub fn sync_config(mut self, config: SyncConfig) -> Self {
+        self.sync = config;
+        self
+    }
+
+    /// Bounds of the users' messages that wait for [`MeshSocket::recv`]. Default: 1,024 messages,
+    /// 64 MiB.
+    #[must_use]
+    pub fn inbox(mut self, inbox: StreamConfig) -> Self {
+        self.inbox = inbox;
+        self
+    }
+
+    /// Binds, and starts the node in the tokio runtime that runs this.
+    ///
+    /// # Errors
+    /// The address is in use or not this machine's; the system gives no random numbers.
+    pub async fn start(self) -> Result<SyncSocket, StartError> {
+        let Self { layer, inbox, sync } = self;
+        let marker = if sync.leasing { "1" } else { "0" };
+        let started = layer.extend_subnet(marker).start(|birth| Sync::new(birth, sync)).await?;
+        Ok(SyncSocket { mesh: MeshSocket::new(started, inbox)? })
+    }
+}
+
+impl SyncSocket {
+    /// Options for a node; [`start`](SyncBuilder::start) starts it.
+    #[must_use]
+    pub fn builder() -> SyncBuilder {
+        SyncBuilder {
+            layer: LayerBuilder::new("sync"),
+            inbox: StreamConfig::default(),
+            sync: SyncConfig::default(),
+        }
+    }
+
+    /// The node's id: the owner of what it writes.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.mesh.id()
+    }
+
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.mesh.address()
+    }
+
+    /// The mesh below: users' messages, peers.
+    #[must_use]
+    pub fn mesh(&self) -> &MeshSocket<Sync> {
+        &self.mesh
+    }
+
+    /// Connects to a node: see [`MeshSocket::connect`].
+    ///
+    /// # Errors
+    /// Nobody answers there, or nobody of this network.
+    pub async fn connect(&self, to: impl Into<Endpoint>) -> Result<NodeId, MeshError> {
+        self.mesh.connect(to).await
+    }
+
+    /// The value of a key. Text and bytes are the same key.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Arc<Value>>, Stopped> {
+        self.read(|sync| sync.get(key).cloned())
+    }
+
+    /// The value of a key, or `default` when there is none.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn get_or(
+        &self,
+        key: impl AsRef<[u8]>,
+        default: impl Into<Value>,
+    ) -> Result<Arc<Value>, Stopped> {
+        Ok(self.get(key)?.unwrap_or_else(|| Arc::new(default.into())))
+    }
+
+    /// The value of a key, with who wrote it and when, and until when it is leased.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>, Stopped> {
+        self.read(|sync| sync.entry(key))
+    }
+
+    /// Whether there is such a key.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, Stopped> {
+        self.read(|sync| sync.contains(key))
+    }
+
+    /// How many keys there are.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn len(&self) -> Result<usize, Stopped> {
+        self.read(Sync::len)
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn is_empty(&self) -> Result<bool, Stopped> {
+        self.read(Sync::is_empty)
+    }
+
+    /// All keys, in the order of their bytes.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn keys(&self) -> Result<Vec<Bytes>, Stopped> {
+        self.read(Sync::keys)
+    }
+
+    /// All values, in the order of their keys.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn values(&self) -> Result<Vec<Arc<Value>>, Stopped> {
+        self.read(Sync::values)
+    }
+
+    /// All keys and values as they are at this moment, in the order of the keys: a snapshot, which
+    /// copies no value.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn items(&self) -> Result<Vec<(Bytes, Arc<Value>)>, Stopped> {
+        self.read(Sync::items)
+    }
+
+    /// Sets a key here and everywhere: see [`Sync::set`]. Waits while peers have enough to read.
+    /// Cancel safe: it was set, or it was not.
+    ///
+    /// # Errors
+    /// Somebody else has the lease; the write is over a limit; the node has stopped.
+    pub async fn set(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl Into<Value>,
+    ) -> Result<(), SyncError> {
+        let (key, value) = (key.as_ref(), value.into());
+        self.write(|sync, now| sync.set(now, key, value.clone())).await
+    }
+
+    /// As [`set`](Self::set), with a lease of this length, in whole seconds from one to thirty days'
+    /// worth: see [`Sync::set_for`].
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub async fn set_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl Into<Value>,
+        lease: Duration,
+    ) -> Result<(), SyncError> {
+        let (key, value, lease) = (key.as_ref(), value.into(), seconds(lease));
+        self.write(|sync, now| sync.set_for(now, key, value.clone(), lease)).await
+    }
+
+    /// Writes a key's value once more, so that its lease begins anew, for this long.
+    ///
+    /// # Errors
+    /// There is no such key; or as [`set`](Self::set).
+    pub async fn renew(&self, key: impl AsRef<[u8]>, lease: Duration) -> Result<(), SyncError> {
+        let (key, lease) = (key.as_ref(), seconds(lease));
+        self.write(|sync, now| sync.renew(now, key, lease)).await
+    }
+
+    /// Sets many keys, one after the other.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), for the first key that is refused; those before it are set.
+    pub async fn update<K: AsRef<[u8]>, V: Into<Value>>(
+        &self,
+        items: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), SyncError> {
+        for (key, value) in items {
+            self.set(key, value).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a key here and everywhere. Waits and cancels as [`set`](Self::set).
+    ///
+    /// # Errors
+    /// There is no such key; or as [`set`](Self::set).
+    pub async fn del(&self, key: impl AsRef<[u8]>) -> Result<(), SyncError> {
+        let key = key.as_ref();
+        self.write(|sync, now| sync.del(now, key)).await
+    }
+
+    /// Merges a map into the one that is a key's value: see [`Sync::apply_delta`]. Waits and
+    /// cancels as [`set`](Self::set).
+    ///
+    /// # Errors
+    /// The value is no map; or as [`set`](Self::set).
+    pub async fn apply_delta(
+        &self,
+        key: impl AsRef<[u8]>,
+        delta: impl IntoIterator<Item = (Value, Value)>,
+    ) -> Result<Arc<Value>, SyncError> {
+        let (key, delta) = (key.as_ref(), Vec::from_iter(delta));
+        self.write(|sync, now| sync.apply_delta(now, key, &delta)).await
+    }
+
+    /// Deletes a key and gives its value. Waits and cancels as [`set`](Self::set).
+    ///
+    /// # Errors
+    /// As [`del`](Self::del).
+    pub async fn pop(&self, key: impl AsRef<[u8]>) -> Result<Arc<Value>, SyncError> {
+        let key = key.as_ref();
+        self.write(|sync, now| sync.pop(now, key)).await
+    }
+
+    /// Deletes some key that this node may delete, and gives it with its value. Waits and cancels
+    /// as [`set`](Self::set).
+    ///
+    /// # Errors
+    /// As [`Sync::popitem`].
+    pub async fn popitem(&self) -> Result<Option<(Bytes, Arc<Value>)>, SyncError> {
+        self.write(|sync, now| sync.popitem(now)).await
+    }
+
+    /// Everything that happens from now on.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn events(&self) -> Result<EventStream<SyncEvent>, Stopped> {
+        let weigh = |event: &SyncEvent| match event {
+            SyncEvent::Update { key, .. } | SyncEvent::Delete { key } => key.len(),
+            SyncEvent::Mesh(MeshEvent::Message(received)) => received.message().body().len(),
+            SyncEvent::Mesh(_) => 0,
+        };
+        let known = |event: &SyncEvent| match event {
+            // Nobody is above to claim it.
+            SyncEvent::Mesh(MeshEvent::Unclaimed(_)) => None,
+            event => Some(event.clone()),
+        };
+        self.mesh.node().subscribe(StreamConfig::default(), known, weigh)
+    }
+
+    /// How the node is doing.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn status(&self) -> Result<SyncStatus, Stopped> {
+        self.mesh.node().call(|sync, now| sync.status(now))
+    }
+
+    /// Stops the node: see [`MeshSocket::close`].
+    pub async fn close(&self) {
+        self.mesh.close().await;
+    }
+
+    fn read<R>(&self, look: impl FnOnce(&Sync) -> R) -> Result<R, Stopped> {
+        self.mesh.node().call(|sync, _| look(sync))
+    }
+
+    async fn write<R>(
+        &self,
+        mut act: impl FnMut(&mut Sync, Time) -> Result<R, WriteError>,
+    ) -> Result<R, SyncError> {
+        let attempt = |sync: &mut Sync, now| match act(sync, now) {
+            Err(WriteError::Send(SendError::QueueFull(_))) => None,
+            result => Some(result),
+        };
+        Ok(self.mesh.node().retry_when_flushed(attempt).await??)
+    }
+}
+
+/// Whole seconds, as leases are counted.
+fn seconds(lease: Duration) -> u32 {
+    u32::try_from(lease.as_secs()).unwrap_or(lease::LONGEST)
+}
+
+/// Why a write did not happen.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// It was refused.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
