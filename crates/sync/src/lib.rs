@@ -10,6 +10,8 @@
 
 mod config;
 mod dictionary;
+#[cfg(feature = "net")]
+mod disk;
 mod error;
 mod event;
 mod exchange;
@@ -35,7 +37,7 @@ pub use error::WriteError;
 pub use event::{Entry, Meta, SyncEvent};
 pub use machine::Sync;
 pub use owner::Owner;
-pub use persist::{Changes, RestoreError};
+pub use persist::{Changes, RecordError, RestoreError};
 #[cfg(feature = "net")]
-pub use socket::{SyncBuilder, SyncError, SyncSocket};
+pub use socket::{SyncBuilder, SyncError, SyncSocket, SyncStartError};
 pub use status::{SyncCounts, SyncStatus};

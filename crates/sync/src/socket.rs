@@ -1,6 +1,8 @@
 //! The async handle to a node of a replicated dictionary.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +10,17 @@ use bytes::Bytes;
 use rs2p_base::net::{EventStream, Stopped, StreamConfig};
 use rs2p_base::{Endpoint, NodeId, Time};
 use rs2p_mesh::{LayerBuilder, MeshError, MeshEvent, MeshSocket, SendError, StartError};
+use rs2p_store::StoreError;
 use rs2p_wire::Value;
 use thiserror::Error;
 
 use crate::config::SyncConfig;
+use crate::disk::{Disk, DiskError, Opened};
 use crate::error::WriteError;
 use crate::event::{Entry, SyncEvent};
 use crate::lease;
 use crate::machine::Sync;
+use crate::persist::RestoreError;
 use crate::status::SyncStatus;
 
 /// A running node of a replicated dictionary. Clones are handles to the same node; it stops when
@@ -40,9 +45,10 @@ use crate::status::SyncStatus;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SyncSocket {
     mesh: MeshSocket<Sync>,
+    disk: Option<Arc<Disk>>,
 }
 
 /// Options of a node that is about to be started.
@@ -50,6 +56,7 @@ pub struct SyncBuilder {
     layer: LayerBuilder,
     inbox: StreamConfig,
     sync: SyncConfig,
+    store: Option<PathBuf>,
 }
 
 impl SyncBuilder {
@@ -85,15 +92,53 @@ impl SyncBuilder {
         self
     }
 
+    /// Keeps the dictionary in a file, which is made if it is not there. The node comes back with
+    /// what it held, under the id it had, so that its leases are still its own. A write is
+    /// acknowledged once it is on the disk.
+    #[must_use]
+    pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
+        self.store = Some(path.into());
+        self
+    }
+
     /// Binds, and starts the node in the tokio runtime that runs this.
     ///
     /// # Errors
-    /// The address is in use or not this machine's; the system gives no random numbers.
-    pub async fn start(self) -> Result<SyncSocket, StartError> {
-        let Self { layer, inbox, sync } = self;
+    /// The address is in use or not this machine's; the system gives no random numbers; the file
+    /// cannot be used. A damaged file is set aside, and the error says where: starting again begins
+    /// with an empty one, which peers fill.
+    pub async fn start(self) -> Result<SyncSocket, SyncStartError> {
+        let Self { mut layer, inbox, sync, store } = self;
+        let mut opened = match store {
+            Some(path) => Some(Opened::read(path, sync.leasing).await?),
+            None => None,
+        };
+        if let Some(id) = opened.as_ref().and_then(|opened| opened.id) {
+            layer.id.get_or_insert(id);
+        }
         let marker = if sync.leasing { "1" } else { "0" };
-        let started = layer.extend_subnet(marker).start(|birth| Sync::new(birth, sync)).await?;
-        Ok(SyncSocket { mesh: MeshSocket::new(started, inbox)? })
+        let mut restored = Ok(());
+        let make = |birth| {
+            let mut sync = Sync::new(birth, sync);
+            if let Some(opened) = &mut opened {
+                sync.keep_changes();
+                let records = std::mem::take(&mut opened.records);
+                restored = sync.restore(opened.memory.as_deref(), records);
+            }
+            sync
+        };
+        let started = layer.extend_subnet(marker).start(make).await?;
+        let (node, id) = (started.node.clone(), started.id);
+        let mesh = MeshSocket::new(started, inbox).map_err(StartError::from)?;
+        restored?;
+        let disk = match opened {
+            Some(opened) => Some(opened.follow(&node, id).await.map_err(|error| match error {
+                DiskError::Stopped => SyncStartError::Start(Stopped.into()),
+                DiskError::Store(error) => SyncStartError::Id(error),
+            })?),
+            None => None,
+        };
+        Ok(SyncSocket { mesh, disk })
     }
 }
 
@@ -105,6 +150,7 @@ impl SyncSocket {
             layer: LayerBuilder::new("sync"),
             inbox: StreamConfig::default(),
             sync: SyncConfig::default(),
+            store: None,
         }
     }
 
@@ -330,9 +376,30 @@ impl SyncSocket {
         self.mesh.node().call(|sync, now| sync.status(now))
     }
 
-    /// Stops the node: see [`MeshSocket::close`].
-    pub async fn close(&self) {
+    /// Stops the node: see [`MeshSocket::close`]. What it holds is on the disk by then, if it has a
+    /// file.
+    ///
+    /// # Errors
+    /// Some of it is not.
+    pub async fn close(&self) -> Result<(), SyncError> {
+        let saved = self.save().await;
         self.mesh.close().await;
+        match saved {
+            // Somebody else was first.
+            Err(SyncError::Stopped(_)) => Ok(()),
+            saved => saved,
+        }
+    }
+
+    /// Waits until all changes of this moment are on the disk, those of others too. Without a file
+    /// there is nothing to wait for.
+    ///
+    /// # Errors
+    /// The disk fails, or the node has stopped.
+    pub async fn save(&self) -> Result<(), SyncError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let count = self.read(Sync::change_count)?;
+        disk.saved(count).await.map_err(SyncError::from)
     }
 
     fn read<R>(&self, look: impl FnOnce(&Sync) -> R) -> Result<R, Stopped> {
@@ -345,9 +412,13 @@ impl SyncSocket {
     ) -> Result<R, SyncError> {
         let attempt = |sync: &mut Sync, now| match act(sync, now) {
             Err(WriteError::Send(SendError::QueueFull(_))) => None,
-            result => Some(result),
+            result => Some(result.map(|done| (done, sync.change_count()))),
         };
-        Ok(self.mesh.node().retry_when_flushed(attempt).await??)
+        let (done, count) = self.mesh.node().retry_when_flushed(attempt).await??;
+        if let Some(disk) = &self.disk {
+            disk.saved(count).await?;
+        }
+        Ok(done)
     }
 }
 
@@ -356,14 +427,52 @@ fn seconds(lease: Duration) -> u32 {
     u32::try_from(lease.as_secs()).unwrap_or(lease::LONGEST)
 }
 
-/// Why a write did not happen.
+impl fmt::Debug for SyncSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, address) = (self.id(), self.address());
+        f.debug_struct("SyncSocket").field("id", &id).field("address", &address).finish()
+    }
+}
+
+/// Why a write did not happen, or is not on the disk.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SyncError {
     /// It was refused.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The write was made and told to the others, but the file could not be written. No later
+    /// write reaches the file, either: start the node anew.
+    #[error("the write was made, but is not on the disk: {0}")]
+    NotSaved(Arc<StoreError>),
     /// The node has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+impl From<DiskError> for SyncError {
+    fn from(error: DiskError) -> Self {
+        match error {
+            DiskError::Stopped => Self::Stopped(Stopped),
+            DiskError::Store(error) => Self::NotSaved(error),
+        }
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SyncStartError {
+    /// It cannot listen, or has no random numbers.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Its file cannot be used, or was damaged and has been set aside.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its id cannot be written into the file.
+    #[error(transparent)]
+    Id(Arc<StoreError>),
+    /// The file is whole, but holds what this version does not understand.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
 }
