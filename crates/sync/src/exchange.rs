@@ -62,6 +62,18 @@ impl Exchange {
     pub(crate) fn is_busy(&self) -> bool {
         !self.tasks.is_empty()
     }
+
+    /// Does without what is over the bound.
+    fn add(&mut self, task: Task) {
+        let keys = |task: &Task| match task {
+            Task::Keys(keys) => keys.len(),
+            Task::List(_) | Task::Range(..) => 0,
+        };
+        let waiting: usize = self.tasks.iter().map(keys).sum();
+        if self.tasks.len() < MAX_TASKS && waiting + keys(&task) <= MAX_KEYS {
+            self.tasks.push_back(task);
+        }
+    }
 }
 
 /// Parts into which a part is split whose digests differ; all places are split into buckets.
@@ -74,8 +86,10 @@ const MAX_PARTS: usize = 1_024;
 const MAX_LISTED: usize = 2_048;
 /// Bytes of records in one message, but for a single one that takes more.
 const MAX_RECORDS: usize = 64 << 10;
-/// What may wait to be told to one peer. What is beyond waits for the next comparison.
-const MAX_TASKS: usize = 4_096;
+/// What may wait to be told to one peer: ranges and batches of keys, and keys in them. What is
+/// beyond waits for the next comparison.
+const MAX_TASKS: usize = 1_024;
+const MAX_KEYS: usize = 262_144;
 /// An unanswered question is forgotten after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A node that is told much by one peer does not begin with another until it has been quiet for so
@@ -355,9 +369,8 @@ impl Sync {
     }
 
     fn add_task(&mut self, peer: NodeId, task: Task) {
-        let Some(exchange) = self.exchanges.get_mut(&peer) else { return };
-        if exchange.tasks.len() < MAX_TASKS {
-            exchange.tasks.push_back(task);
+        if let Some(exchange) = self.exchanges.get_mut(&peer) {
+            exchange.add(task);
         }
     }
 

@@ -244,13 +244,19 @@ impl Sync {
         let stamp = held.map(|held| &held.stamp);
         let trailer = Trailer::read(received, self);
         let verdict = match (trailer, merged) {
-            // What the author merged it into has not come here yet, or never will by itself.
-            (Some(trailer), _) if self.config.leasing && content != Some(trailer.content) => {
+            // What the author merged it into is not here, but a peer may have it.
+            (Some(trailer), _)
+                if self.config.leasing
+                    && content != Some(trailer.content)
+                    && !self.exchanges.is_empty() =>
+            {
                 let stamp = trailer.stamp(owner, time, Some(trailer.content));
                 self.fetch_if_newer(now, received, key, stamp);
                 return;
             }
-            (Some(trailer), Some(merged)) if self.config.leasing => {
+            (Some(trailer), Some(merged))
+                if self.config.leasing && content == Some(trailer.content) =>
+            {
                 let stamp = trailer.stamp(owner, time, content);
                 self.adopt(now, key, Some(Arc::new(merged)), stamp)
             }

@@ -122,45 +122,38 @@ pub(crate) struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// The stamp of a write that the originals' rule permits over what is held. It wins over that,
-    /// if any stamp of this time can.
+    /// The stamp of a write that the originals' rule permits over what is held. It wins over that.
     pub(crate) fn over(&self, held: Option<&Stamp>) -> Stamp {
-        let stamp = |after, start, seq| Stamp {
-            version: Version { after, start, owner: self.owner.clone(), time: self.time, seq },
-            lease: self.lease,
-            content: self.content,
-        };
+        let now = self.time.saturating_mul(1_000);
         let Some(held) = held else {
-            return stamp(
-                if self.lease == 0 { self.time.saturating_mul(1_000) } else { 0 },
-                self.time,
-                0,
-            );
+            let after = if self.lease == 0 { now } else { 0 };
+            return self.stamp(after, self.time, self.time, 0);
         };
         let Version { after, start, owner, time, seq } = &held.version;
-        let seq_after = |other_time: &u64| {
-            if *other_time == self.time { seq.saturating_add(1) } else { 0 }
-        };
-        let end = held.end();
+        let is_mine = owner == self.owner;
         let mut new = if self.lease == 0 {
-            let is_same = owner == self.owner && *start == self.time;
-            stamp(
-                self.time.saturating_mul(1_000),
-                self.time,
-                if is_same { seq_after(time) } else { 0 },
-            )
-        } else if owner == self.owner && !held.is_tombstone() && self.time < end / 1_000 {
-            stamp(*after, *start, seq_after(time))
+            let seq = if is_mine && *time == self.time { seq.saturating_add(1) } else { 0 };
+            self.stamp(now, self.time, self.time, seq)
+        } else if is_mine && !held.is_tombstone() && now < held.end() {
+            // An old node's delta may come late, and counts all the same.
+            let seq = if self.time > *time { 0 } else { seq.saturating_add(1) };
+            self.stamp(*after, *start, self.time.max(*time), seq)
         } else if !held.is_tombstone() && *time == self.time {
-            stamp(*after, self.time, 0)
+            self.stamp(*after, self.time, self.time, 0)
         } else {
             // Old nodes know an hour only: they may take over before a longer lease has ended.
-            let now = self.time.saturating_mul(1_000).saturating_add(999);
-            stamp(end.min(now).max(after.saturating_add(1)), self.time, 0)
+            let within = now.saturating_add(999);
+            let after = held.end().min(within).max(after.saturating_add(1));
+            self.stamp(after, self.time, self.time, 0)
         };
         if new.cmp(held) != Ordering::Greater {
             new.version.after = after.saturating_add(1);
         }
         new
+    }
+
+    fn stamp(&self, after: u64, start: u64, time: u64, seq: u32) -> Stamp {
+        let version = Version { after, start, owner: self.owner.clone(), time, seq };
+        Stamp { version, lease: self.lease, content: self.content }
     }
 }
