@@ -69,8 +69,9 @@ impl Exchange {
             Task::Keys(keys) => keys.len(),
             Task::List(_) | Task::Range(..) => 0,
         };
-        let waiting: usize = self.tasks.iter().map(keys).sum();
-        if self.tasks.len() < MAX_TASKS && waiting + keys(&task) <= MAX_KEYS {
+        let more = keys(&task);
+        let waiting = || self.tasks.iter().map(keys).sum::<usize>();
+        if self.tasks.len() < MAX_TASKS && (more == 0 || waiting() + more <= MAX_KEYS) {
             self.tasks.push_back(task);
         }
     }
@@ -88,7 +89,7 @@ const MAX_LISTED: usize = 2_048;
 const MAX_RECORDS: usize = 64 << 10;
 /// What may wait to be told to one peer: ranges and batches of keys, and keys in them. What is
 /// beyond waits for the next comparison.
-const MAX_TASKS: usize = 1_024;
+const MAX_TASKS: usize = 8_192;
 const MAX_KEYS: usize = 262_144;
 /// An unanswered question is forgotten after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
