@@ -28,3 +28,55 @@ pub(crate) fn permits(
         || (time == new_time && owner > new_owner)
         || (time < new_time && !leasing)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rs2p_wire::IdForm;
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::owner::Owners;
+
+    /// The receiver's clock in every row.
+    const NOW: u64 = 1_700_000_000;
+
+    fn file() -> Json {
+        let path = "../../tests/vectors/sync_frames.json";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_rule_gives_what_both_references_gave_in_every_row() {
+        let file = file();
+        let rows = file["lease_table"].as_array().unwrap();
+        let mut owners = Owners::default();
+        let mut owner = |name: &Json| owners.intern(name.as_str()?.as_bytes(), IdForm::Bin);
+        for row in rows {
+            let held = owner(&row["held_owner"]).zip(row["held_time"].as_u64());
+            let (new, time) =
+                (owner(&row["new_owner"]).unwrap(), row["new_time"].as_u64().unwrap());
+            let (leasing, is_delta) = (row["leasing"] == true, row["delta"] == true);
+            let held = held.as_ref().map(|(owner, time)| (owner, *time));
+            let permitted = permits(leasing, is_delta, held, (&new, time), NOW, LEASE);
+            assert_eq!(permitted, row["allowed"] == true, "{row}");
+        }
+        assert_eq!(rows.len(), 174);
+    }
+
+    #[test]
+    fn a_longer_or_shorter_lease_is_kept_to_the_second() {
+        let mut owners = Owners::default();
+        let mut owner = |name: &str| owners.intern(name.as_bytes(), IdForm::Bin).unwrap();
+        let (holder, other) = (owner("a"), owner("b"));
+        for lease in [1, 10, LEASE, LONGEST] {
+            let end = NOW + u64::from(lease);
+            let may = |now| permits(true, false, Some((&holder, NOW)), (&other, now), now, lease);
+            assert!(!may(end) && may(end + 1), "{lease}");
+        }
+        let held = Some((&holder, u64::MAX));
+        assert!(!permits(true, false, held, (&other, NOW), NOW, LEASE));
+    }
+}

@@ -157,3 +157,6 @@ impl Write<'_> {
         Stamp { version, lease: self.lease, content: self.content }
     }
 }
+
+#[cfg(test)]
+mod tests;
