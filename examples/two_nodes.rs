@@ -33,16 +33,7 @@ impl Greeter {
 }
 
 impl Layer for Greeter {
-    type Below = Links;
-    type Event = String;
-
-    fn stack(&self) -> &Stack<Links, String> {
-        &self.stack
-    }
-
-    fn stack_mut(&mut self) -> &mut Stack<Links, String> {
-        &mut self.stack
-    }
+    rs2p::base::stack!(stack: Stack<Links, String>);
 
     fn on_event(&mut self, now: Time, event: LinkEvent) {
         let links = &mut self.stack.below;

@@ -22,6 +22,8 @@ use crate::time::Time;
 /// - What waits for room on a link is kept, within a bound, and goes out in
 ///   [`carry_on`](Self::carry_on).
 ///
+/// Which field the [`Stack`] is, and with it both types, is said by [`stack!`](crate::stack).
+///
 /// ```
 /// use rs2p_base::{Layer, LinkEvent, Links, Stack, Time};
 ///
@@ -32,16 +34,7 @@ use crate::time::Time;
 /// }
 ///
 /// impl Layer for Count {
-///     type Below = Links;
-///     type Event = usize;
-///
-///     fn stack(&self) -> &Stack<Links, usize> {
-///         &self.stack
-///     }
-///
-///     fn stack_mut(&mut self) -> &mut Stack<Links, usize> {
-///         &mut self.stack
-///     }
+///     rs2p_base::stack!(stack: Stack<Links, usize>);
 ///
 ///     fn on_event(&mut self, _: Time, event: LinkEvent) {
 ///         match event {
@@ -110,6 +103,24 @@ pub struct Stack<B, E> {
     output: VecDeque<Output<E>>,
     /// Whether events of the machine below are being acted on.
     settles: bool,
+}
+
+/// Says in an `impl Layer` which field of the struct is its [`Stack`], as the field itself is
+/// written: `stack!(NAME: Stack<BELOW, EVENT>);`. It makes both types and both getters of that.
+#[macro_export]
+macro_rules! stack {
+    ($field:ident: Stack<$below:ty, $event:ty>) => {
+        type Below = $below;
+        type Event = $event;
+
+        fn stack(&self) -> &$crate::Stack<$below, $event> {
+            &self.$field
+        }
+
+        fn stack_mut(&mut self) -> &mut $crate::Stack<$below, $event> {
+            &mut self.$field
+        }
+    };
 }
 
 impl<B, E> Stack<B, E> {

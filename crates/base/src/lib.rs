@@ -12,6 +12,7 @@
 mod deadlines;
 mod endpoint;
 mod handshake;
+mod highest;
 mod layer;
 mod link;
 mod links;
@@ -29,6 +30,7 @@ mod window;
 pub use deadlines::Deadlines;
 pub use endpoint::{Endpoint, EndpointError};
 pub use handshake::{Capability, Handshake, HandshakeError};
+pub use highest::Highest;
 pub use layer::{Layer, Stack};
 pub use link::{Link, LinkOutput, QueueFull};
 pub use links::{LinkEvent, Links};

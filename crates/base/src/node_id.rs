@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rs2p_wire::base58::{self, Base58Error};
+use rs2p_wire::{Value, text_bytes};
 use sha2::{Digest as _, Sha384};
 use thiserror::Error;
 
@@ -99,6 +100,22 @@ impl FromStr for NodeId {
     }
 }
 
+/// As text in base 58.
+impl From<NodeId> for Value {
+    fn from(id: NodeId) -> Self {
+        id.to_text().as_str().into()
+    }
+}
+
+/// Text or bytes, as [`NodeId::from_text`] reads them.
+impl TryFrom<&Value> for NodeId {
+    type Error = NodeIdError;
+
+    fn try_from(value: &Value) -> Result<Self, NodeIdError> {
+        Self::from_text(text_bytes(value).ok_or(NodeIdError::NotText)?)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.to_text().as_str())
@@ -121,11 +138,24 @@ pub enum NodeIdError {
     /// Zeros in front would give one id many texts, and texts are what peers compare.
     #[error("not a node id: it begins with `1`, which is a leading zero")]
     LeadingZeros,
+    /// Neither text nor bytes.
+    #[error("not a node id: it is neither text nor bytes")]
+    NotText,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_holds_an_id_as_text_or_bytes() {
+        let id: NodeId = "2sei".parse().unwrap();
+        assert_eq!(Value::from(id), Value::from("2sei"));
+        for value in [Value::from("2sei"), Value::from(&b"2sei"[..])] {
+            assert_eq!(NodeId::try_from(&value), Ok(id));
+        }
+        assert_eq!(NodeId::try_from(&Value::from(2)), Err(NodeIdError::NotText));
+    }
 
     #[test]
     fn an_id_has_one_text_only() {

@@ -1,6 +1,7 @@
 //! How a node starts, of the mesh or of a layer over it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rs2p_base::net::{ListenError, NetConfig, Node, NodeBuilder, Stopped, Tcp, Transport};
@@ -17,9 +18,9 @@ use crate::config::MeshConfig;
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // A layer of one's own would be made of the mesh here. `node` calls its operations.
-/// let Started { node, id, .. } = LayerBuilder::new("counter").start(Birth::mesh).await?;
-/// assert_eq!(node.call(|mesh, _| mesh.id())?, id);
+/// // A layer of one's own would be made of the mesh here. `call` calls its operations.
+/// let node: Started<_> = LayerBuilder::new("counter").start(Birth::mesh).await?;
+/// assert_eq!(node.call(|mesh, _| mesh.id())?, node.id);
 /// # Ok(())
 /// # }
 /// ```
@@ -60,6 +61,19 @@ where
     pub id: NodeId,
     /// Where it listens, with the port that it got.
     pub address: Option<SocketAddr>,
+}
+
+/// What a [`Node`] can do.
+impl<M> Deref for Started<M>
+where
+    M: Machine + Send + 'static,
+    M::Event: Clone + Send + 'static,
+{
+    type Target = Node<M>;
+
+    fn deref(&self) -> &Node<M> {
+        &self.node
+    }
 }
 
 impl LayerBuilder {

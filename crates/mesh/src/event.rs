@@ -49,6 +49,20 @@ pub enum MeshEvent {
     },
 }
 
+impl MeshEvent {
+    /// What a message says that came under this sub-flag of a layer above, the sub-flag left out.
+    /// Nothing when the event is another one.
+    #[must_use]
+    pub fn unclaimed(&self, sub_flag: SubFlag) -> Vec<Value> {
+        match self {
+            Self::Unclaimed(received) if received.sub_flag() == Some(sub_flag) => {
+                received.packets()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// A peer, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -152,6 +152,13 @@ impl<M: Machine> Sim<M> {
         index
     }
 
+    /// Adds a node that joins those that are there. `make` gets its address, a seed of its own, and
+    /// the address of the first node, which knows the way to the others.
+    pub fn join(&mut self, make: impl FnOnce(Endpoint, u64, Option<Endpoint>) -> M) -> NodeIndex {
+        let first = self.nodes().next().map(NodeIndex::address);
+        self.add(0, |address, seed| make(address, seed, first))
+    }
+
     /// The node at an address, if there has ever been one.
     #[must_use]
     pub fn at_address(&self, address: &Endpoint) -> Option<NodeIndex> {
@@ -211,6 +218,11 @@ impl<M: Machine> Sim<M> {
     /// All nodes, up or down.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeIndex> + ExactSizeIterator + use<M> {
         (0..self.nodes.len() as u32).map(NodeIndex)
+    }
+
+    /// Whether all nodes are up, and something holds for each of them.
+    pub fn all(&self, mut holds: impl FnMut(&M) -> bool) -> bool {
+        self.nodes().all(|node| self.machine(node).is_some_and(&mut holds))
     }
 
     /// Whether a node is up.

@@ -184,16 +184,7 @@ impl OverMesh for Sync {
 }
 
 impl Layer for Sync {
-    type Below = Mesh;
-    type Event = SyncEvent;
-
-    fn stack(&self) -> &Stack<Mesh, SyncEvent> {
-        &self.stack
-    }
-
-    fn stack_mut(&mut self) -> &mut Stack<Mesh, SyncEvent> {
-        &mut self.stack
-    }
+    rs2p_base::stack!(stack: Stack<Mesh, SyncEvent>);
 
     fn on_event(&mut self, now: Time, event: MeshEvent) {
         match event {
