@@ -68,14 +68,15 @@ impl Opened {
             None::<()>
         };
         let changes = node.subscribe(StreamConfig::default(), changed, |()| 0)?;
+        let (opener, is_open) = watch::channel(());
         let disk = Arc::new(Disk {
             node: node.clone(),
-            store: self.store,
             wake: wake.clone(),
             saved: watch::Sender::new(Saved::Count(0)),
+            is_open,
             _changes: Mutex::new(changes),
         });
-        tokio::spawn(run(Arc::downgrade(&disk), wake));
+        tokio::spawn(run(Arc::downgrade(&disk), wake, opener, self.store));
         Ok(disk)
     }
 }
@@ -83,9 +84,10 @@ impl Opened {
 /// Writes down what changes, as long as a handle to the node is there.
 pub(crate) struct Disk {
     node: Node<Sync>,
-    store: Arc<Store>,
     wake: Arc<Notify>,
     saved: watch::Sender<Saved>,
+    /// Its other end is gone once the file is closed.
+    is_open: watch::Receiver<()>,
     /// Wakes the task when something has changed.
     _changes: Mutex<EventStream<()>>,
 }
@@ -132,8 +134,15 @@ impl Disk {
         }
     }
 
+    /// Waits until the file is closed, once the node has stopped.
+    pub(crate) async fn closed(&self) {
+        self.wake.notify_one();
+        let mut is_open = self.is_open.clone();
+        while is_open.changed().await.is_ok() {}
+    }
+
     /// Writes down what has gathered.
-    async fn save(&self) -> Result<(), DiskError> {
+    async fn save(&self, store: &Arc<Store>) -> Result<(), DiskError> {
         let taken = self.node.call(|sync, _| sync.take_changes())?;
         if !taken.records.is_empty() {
             let mut changes = Changes::new();
@@ -144,7 +153,7 @@ impl Disk {
                     None => changes.remove(key),
                 };
             }
-            let store = self.store.clone();
+            let store = store.clone();
             on_a_thread(move || store.write(&changes)).await.map_err(Arc::new)?;
         }
         self.saved.send_replace(Saved::Count(taken.count));
@@ -152,12 +161,19 @@ impl Disk {
     }
 }
 
-async fn run(disk: Weak<Disk>, wake: Arc<Notify>) {
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+/// What it is given goes from the last to the first: who waits for the end finds the file closed.
+async fn run(disk: Weak<Disk>, wake: Arc<Notify>, _is_open: watch::Sender<()>, store: Arc<Store>) {
     loop {
         // A handle that waits here would keep the node alive.
         let _ = tokio::time::timeout(AT_LEAST_EVERY, wake.notified()).await;
         let Some(disk) = disk.upgrade() else { return };
-        match disk.save().await {
+        match disk.save(&store).await {
             Ok(()) => {}
             Err(DiskError::Stopped) => return,
             Err(DiskError::Store(error)) => {

@@ -31,8 +31,9 @@ use crate::status::SyncStatus;
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let one = SyncSocket::builder().start().await?;
-/// let two = SyncSocket::builder().start().await?;
+/// // Nodes make up their ids, if they are given none.
+/// let one = SyncSocket::builder().id("ada".parse()?).start().await?;
+/// let two = SyncSocket::builder().id("bob".parse()?).start().await?;
 /// two.connect(one.address().ok_or("it listens")?).await?;
 ///
 /// let mut events = two.events()?;
@@ -40,7 +41,8 @@ use crate::status::SyncStatus;
 /// while !matches!(events.recv().await?, SyncEvent::Update { .. }) {}
 /// assert_eq!(two.get("colour")?.ok_or("set")?.as_str(), Some("green"));
 ///
-/// // The key is leased to its author for an hour.
+/// // The key is leased to its author for an hour. (Of two writes in the same second, that of the
+/// // smaller id stays.)
 /// assert!(two.set("colour", "red").await.is_err());
 /// # Ok(())
 /// # }
@@ -376,14 +378,17 @@ impl SyncSocket {
         self.mesh.node().call(|sync, now| sync.status(now))
     }
 
-    /// Stops the node: see [`MeshSocket::close`]. What it holds is on the disk by then, if it has a
-    /// file.
+    /// Stops the node: see [`MeshSocket::close`]. If it has a file, what it holds is on the disk by
+    /// then, and the file is closed.
     ///
     /// # Errors
     /// Some of it is not.
     pub async fn close(&self) -> Result<(), SyncError> {
         let saved = self.save().await;
         self.mesh.close().await;
+        if let Some(disk) = &self.disk {
+            disk.closed().await;
+        }
         match saved {
             // Somebody else was first.
             Err(SyncError::Stopped(_)) => Ok(()),

@@ -105,6 +105,19 @@ async fn a_node_comes_back_with_its_records_and_its_id() {
 }
 
 #[tokio::test]
+async fn a_closed_node_has_closed_its_file_whoever_still_has_a_handle() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("dictionary");
+    let mut old = Vec::new();
+    for number in 0..30 {
+        let node = in_file(&path).start().await.unwrap();
+        node.set("number", number).await.unwrap();
+        node.close().await.unwrap();
+        old.push(node);
+    }
+}
+
+#[tokio::test]
 async fn what_others_write_is_kept_as_well() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("dictionary");
