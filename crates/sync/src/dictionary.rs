@@ -244,7 +244,7 @@ impl Sync {
         let size = self.check_size(key, value.as_ref())?;
         let content = value.as_ref().map(place::content);
         let write = Write { owner: &me, time, lease, content };
-        let stamp = write.over(held.map(|held| &held.stamp));
+        let stamp = write.over(held.map(|held| &*held.stamp));
 
         let hazards = Hazards::of(key, matches!(change, Change::Delete), held, &me, time);
         let limits = self.limits();

@@ -354,7 +354,7 @@ impl Sync {
         key: &[u8],
         mut new: Stamp,
     ) {
-        let held = self.table.get(key).map(|held| held.stamp.clone());
+        let held = self.table.get(key).map(|held| Stamp::clone(&held.stamp));
         let loses = held.is_some_and(|mut held| settle(&mut held, &mut new) != Winner::New);
         if loses {
             self.counts.lost += 1;

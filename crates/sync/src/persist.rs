@@ -125,12 +125,12 @@ impl Sync {
         let content = value.as_deref().map(place::content);
         let version = Version { after, start, owner, time, seq };
         let size = key.len() + length.unwrap_or(0);
-        Ok(Record { value, stamp: Stamp { version, lease, content }, size })
+        Ok(Record::new(value, Stamp { version, lease, content }, size))
     }
 }
 
 fn write_record(record: &Record) -> Vec<u8> {
-    let Stamp { version, lease, .. } = &record.stamp;
+    let Stamp { version, lease, .. } = &*record.stamp;
     let owner = match (version.owner.form(), std::str::from_utf8(version.owner.text())) {
         (IdForm::Str, Ok(text)) => Value::from(text),
         _ => Value::from(version.owner.text()),

@@ -89,7 +89,7 @@ impl Sync {
                 }
             });
             for (key, record) in &records {
-                let Stamp { version, lease, .. } = &record.stamp;
+                let Stamp { version, lease, .. } = &*record.stamp;
                 writer.binary(key);
                 // A value that fits into no message never came into the table.
                 let written = record.value.as_ref().map(|value| writer.any(value, &limits));

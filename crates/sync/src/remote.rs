@@ -105,7 +105,7 @@ impl Sync {
         time: u64,
     ) -> Verdict {
         let clock = self.clock(now);
-        let held = self.table.get(key).map(|held| &held.stamp);
+        let held = self.table.get(key).map(|held| &*held.stamp);
         if let Some(Stamp { version, content, .. }) = held {
             // An old message that has been overtaken, also by the deletion.
             let is_same = version.owner == *owner || content.is_none();
@@ -150,7 +150,7 @@ impl Sync {
             self.counts.malformed += 1;
             return;
         }
-        let held = self.table.get(key).map(|held| &held.stamp);
+        let held = self.table.get(key).map(|held| &*held.stamp);
         let is_newer = match held {
             None => true,
             Some(held) if held.is_tombstone() => time > held.version.time,
@@ -241,7 +241,7 @@ impl Sync {
             Some(_) => None,
         };
         let content = merged.as_ref().map(place::content);
-        let stamp = held.map(|held| &held.stamp);
+        let stamp = held.map(|held| &*held.stamp);
         let trailer = Trailer::read(received, self);
         let verdict = match (trailer, merged) {
             // What the author merged it into is not here, but a peer may have it.
@@ -302,11 +302,11 @@ impl Sync {
             return Verdict::Refused;
         }
         let Some(held) = self.table.get(key) else { return self.take(now, key, value, new) };
-        let mut settled = held.stamp.clone();
+        let mut settled = Stamp::clone(&held.stamp);
         let winner = version::settle(&mut settled, &mut new);
         if winner != Winner::New {
-            if settled != held.stamp {
-                let record = Record { stamp: settled, ..held.clone() };
+            if settled != *held.stamp {
+                let record = Record::new(held.value.clone(), settled, held.size);
                 self.restamp(now, key, record);
             }
             return if winner == Winner::Both { Verdict::Known } else { Verdict::Lost };
@@ -360,7 +360,7 @@ impl Sync {
         let size = key.len() + length.unwrap_or(0);
         self.journal.note(&key);
         let is_tombstone = value.is_none();
-        self.table.insert(key, Record { value, stamp, size });
+        self.table.insert(key, Record::new(value, stamp, size));
         if is_tombstone {
             self.on_tombstone(now);
         }
@@ -368,7 +368,7 @@ impl Sync {
 
     /// Nothing has changed for the user.
     fn restamp(&mut self, now: Time, key: &[u8], record: Record) {
-        self.put(now, key, record.value, record.stamp);
+        self.put(now, key, record.value, *record.stamp);
     }
 
     fn relay(&mut self, now: Time, received: &Received, hazards: &Hazards) {

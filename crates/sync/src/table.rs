@@ -40,9 +40,16 @@ pub(crate) struct Table {
 pub(crate) struct Record {
     /// Nothing for a tombstone.
     pub(crate) value: Option<Arc<Value>>,
-    pub(crate) stamp: Stamp,
+    /// Apart, so that what a reader looks for lies close together.
+    pub(crate) stamp: Box<Stamp>,
     /// Bytes of the key and the encoded value.
     pub(crate) size: usize,
+}
+
+impl Record {
+    pub(crate) fn new(value: Option<Arc<Value>>, stamp: Stamp, size: usize) -> Self {
+        Self { value, stamp: Box::new(stamp), size }
+    }
 }
 
 /// A digest of some records, which does not depend on their order.
