@@ -57,19 +57,22 @@ impl AddressBook {
         let (entries, parted) = (VecMap::new(), VecDeque::new());
         let mut book = Self { entries, limit, seeds: 0, parted, secret, lists: 0 };
         for seed in seeds {
-            let seed_entry = Entry {
-                id: None,
-                form: None,
-                ready: Time::default(),
-                failures: 0,
-                list: 0,
-                is_seed: true,
-            };
-            if book.entries.insert(seed, seed_entry).is_none() {
-                book.seeds += 1;
-            }
+            book.seed(seed);
         }
         book
+    }
+
+    /// An address that is never forgotten.
+    pub(crate) fn seed(&mut self, address: Endpoint) {
+        if let Some(entry) = self.entries.get_mut(&address) {
+            self.seeds += usize::from(!entry.is_seed);
+            entry.is_seed = true;
+            return;
+        }
+        let (ready, list) = (Time::default(), 0);
+        let entry = Entry { id: None, form: None, ready, failures: 0, list, is_seed: true };
+        self.entries.insert(address, entry);
+        self.seeds += 1;
     }
 
     pub(crate) fn len(&self) -> usize {

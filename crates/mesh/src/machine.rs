@@ -192,6 +192,13 @@ impl Mesh {
         request
     }
 
+    /// Adds a node to those to begin with: see [`MeshConfig::seeds`].
+    pub fn add_seed(&mut self, now: Time, address: Endpoint) {
+        self.book.seed(address);
+        self.dial_more(now);
+        self.drain(now);
+    }
+
     /// Parts from a peer; it is not dialled again by itself. `false` when it is no peer.
     pub fn disconnect(&mut self, now: Time, peer: NodeId) -> bool {
         if !self.peers.contains_key(&peer) {

@@ -150,6 +150,16 @@ impl<M: OverMesh> MeshSocket<M> {
         }
     }
 
+    /// Adds a node to those to begin with, which are dialled in the background, again and again. In
+    /// contrast to [`MeshBuilder::seeds`] it comes after whoever wants to hear of all events.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn add_seed(&self, address: impl Into<Endpoint>) -> Result<(), MeshError> {
+        let address = address.into();
+        Ok(self.call(|mesh, now| mesh.add_seed(now, address))?)
+    }
+
     /// Parts from a peer; `false` when it is none.
     ///
     /// # Errors

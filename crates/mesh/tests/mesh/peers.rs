@@ -327,6 +327,20 @@ fn a_node_that_is_its_own_seed_dials_itself_hardly_ever() {
 }
 
 #[test]
+fn a_seed_that_is_added_later_is_dialled_at_once_and_until_it_is_there() {
+    let mut net = Net::new();
+    net.add(1, MeshConfig::default());
+    net.run(at(5_000));
+    assert!(net.dials.is_empty());
+    net.call(1, |mesh, now| mesh.add_seed(now, address(2)));
+    assert_eq!(dialled_by(&net, 1), [address(2)]);
+    net.run(at(3_600_000));
+    net.add(2, passive());
+    net.run(at(3_630_000));
+    assert_eq!(net.peer_numbers(1), [2]);
+}
+
+#[test]
 fn a_seed_of_another_network_is_dialled_hardly_ever() {
     let mut net = Net::new();
     net.add(1, seeded(&[2]));
