@@ -54,7 +54,7 @@ impl Editor {
         let Self(mut editor) = self;
         editor.set_helper(Some(Knowledge {
             commands: layer.commands(),
-            candidates: Box::new(move |of| layer.candidates(of)),
+            candidates: Box::new(move |of, begun| layer.candidates(of, begun)),
             is_blank: Cell::new(true),
             coloured: shows_colours(&io::stdout()),
         }));
@@ -127,10 +127,13 @@ impl Drop for Terminal {
     }
 }
 
+/// What may stand in a place where so much is typed already.
+type Candidates = dyn Fn(Completes, &str) -> Vec<String> + Send;
+
 /// What the editor knows about the commands.
 struct Knowledge {
     commands: Vec<&'static CommandSpec>,
-    candidates: Box<dyn Fn(Completes) -> Vec<String> + Send>,
+    candidates: Box<Candidates>,
     /// Whether the line was empty when it was last looked at.
     is_blank: Cell<bool>,
     coloured: bool,
@@ -152,14 +155,17 @@ impl Completer for Knowledge {
         let before = &line[..at];
         let start = before.rfind(char::is_whitespace).map_or(0, |space| space + 1);
         let (done, begun) = before.split_at(start);
-        let mut words = match done.split_whitespace().next() {
-            None => {
+        let mut before = done.split_whitespace();
+        let mut words = match (before.next(), before.next()) {
+            (None, _) => {
                 let names = self.commands.iter().map(|spec| spec.name);
                 names.chain(["help", "quit"]).map(|name| format!("{name} ")).collect()
             }
-            Some("help") => self.commands.iter().map(|spec| spec.name.to_owned()).collect(),
-            Some(name) => match self.commands.iter().find(|spec| spec.name == name) {
-                Some(spec) => (self.candidates)(spec.completes),
+            // Only the first argument.
+            (Some(_), Some(_)) => Vec::new(),
+            (Some("help"), None) => self.commands.iter().map(|spec| spec.name.to_owned()).collect(),
+            (Some(name), None) => match self.commands.iter().find(|spec| spec.name == name) {
+                Some(spec) => (self.candidates)(spec.completes, begun),
                 None => Vec::new(),
             },
         };

@@ -3,11 +3,15 @@
 use rs2p_base::net::RecvError;
 
 use super::told::Told;
+use crate::failure::Failure;
 
 /// A node of some layer. A layer that owns another passes on the commands it does not know.
 pub(crate) trait Layer: Send + Sync + 'static {
     /// The command by which the node comes to others; `--connect` runs it at the start.
     const ENTRY: &str;
+
+    /// What `help` says of the words in its list.
+    const NOTE: &str;
 
     /// The table of commands, in the order in which they are listed.
     fn commands(&self) -> Vec<&'static CommandSpec>;
@@ -21,14 +25,15 @@ pub(crate) trait Layer: Send + Sync + 'static {
     /// The next event; `None` when the node has stopped.
     fn next_event(&self) -> impl Future<Output = Option<Told>> + Send;
 
-    /// What may stand in this place, to complete it.
-    fn candidates(&self, of: Completes) -> Vec<String>;
+    /// What may stand in this place, to complete what was begun. Others do no harm: they are passed
+    /// over.
+    fn candidates(&self, of: Completes, begun: &str) -> Vec<String>;
 
     /// Comes about when the node has stopped by itself.
     fn stopped(&self) -> impl Future<Output = ()> + Send;
 
-    /// Stops the node in an orderly way.
-    fn close(&self) -> impl Future<Output = ()> + Send;
+    /// Stops the node in an orderly way. It fails when something is lost by that.
+    fn close(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// A row of the table.
@@ -40,7 +45,7 @@ pub(crate) struct CommandSpec {
     pub(crate) help: &'static str,
     /// How many arguments at the least and at the most.
     pub(crate) arity: (usize, Option<usize>),
-    /// What its arguments are.
+    /// What its first argument is.
     pub(crate) completes: Completes,
 }
 
@@ -56,7 +61,7 @@ impl CommandSpec {
     }
 }
 
-/// What the arguments of a command can be completed to.
+/// What the first argument of a command can be completed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Completes {
     Nothing,

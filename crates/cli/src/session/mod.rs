@@ -85,8 +85,8 @@ impl<L: Layer> Session<L> {
             Ok(ControlFlow::Break(())) => Ok(()),
             Err(failure) => Err(failure),
         };
-        self.end(events).await;
-        result
+        let ended = self.end(events).await;
+        result.and(ended)
     }
 
     /// Connects to the nodes given at the start; one will do.
@@ -194,23 +194,24 @@ impl<L: Layer> Session<L> {
 
     /// Parts from all peers, and lets out what is still to be told. A second signal ends it all at
     /// once.
-    async fn end(mut self, events: JoinHandle<()>) {
+    async fn end(mut self, events: JoinHandle<()>) -> Result<(), Failure> {
         let orderly = async {
-            self.layer.close().await;
+            let closed = self.layer.close().await;
             // The events end with the node; only a reader that does not read can hold them up.
             let _ = timeout(PATIENCE, events).await;
             self.printer.finish(PATIENCE).await;
+            closed
         };
         tokio::select! {
-            () = orderly => {}
-            _ = self.signals.next() => {}
+            closed = orderly => closed,
+            _ = self.signals.next() => Ok(()),
         }
     }
 }
 
 async fn answer<L: Layer>(layer: &L, name: &str, words: &[String]) -> Result<Told, String> {
     if name == "help" {
-        return help(&layer.commands(), words);
+        return help(&layer.commands(), L::NOTE, words);
     }
     let Some(spec) = layer.commands().into_iter().find(|spec| spec.name == name) else {
         return Err(format!("there is no command `{name}`; `help` lists those there are"));
@@ -223,7 +224,7 @@ async fn answer<L: Layer>(layer: &L, name: &str, words: &[String]) -> Result<Tol
     layer.run(call).await.map_err(|error| error.text)
 }
 
-fn help(commands: &[&CommandSpec], words: &[String]) -> Result<Told, String> {
+fn help(commands: &[&CommandSpec], note: &str, words: &[String]) -> Result<Told, String> {
     let built_in = [
         CommandSpec::new("help", "help [COMMAND]", "this list", (0, Some(1)), Completes::Nothing),
         CommandSpec::new("quit", "quit", "end the node", (0, Some(0)), Completes::Nothing),
@@ -241,14 +242,14 @@ fn help(commands: &[&CommandSpec], words: &[String]) -> Result<Told, String> {
         })
         .collect();
     let mut told = Told::reply("help").field("commands", list);
+    let width = chosen.iter().map(|spec| spec.usage.len()).max().unwrap_or(0);
     for spec in chosen {
-        let usage = format!("{:20}", spec.usage);
+        let usage = format!("{:width$}", spec.usage);
         told = told.line([(Style::Bold, usage), (Style::Plain, format!("  {}", spec.help))]);
     }
     if words.is_empty() {
-        let text = "Words are quoted as in a shell. A PART is text, or with a leading json: any \
-                    JSON value.";
-        told = told.line([(Style::Faint, text.to_owned())]);
+        let text = format!("Words are quoted as in a shell. {note}");
+        told = told.line([(Style::Faint, text)]);
     }
     Ok(told)
 }

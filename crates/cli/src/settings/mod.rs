@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_file_of_the_book_sets_every_option() {
-        let page = include_str!("../../../docs/operations/cli.md");
+        let page = include_str!("../../../../docs/operations/cli.md");
         let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
         let (_file, args) = file(example.unwrap());
         let options = resolve(&args, &[]).unwrap();

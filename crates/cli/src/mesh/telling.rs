@@ -1,0 +1,51 @@
+//! What people and programs are told of a mesh.
+
+use rs2p_mesh::{PeerInfo, Receipt, Received};
+use rs2p_wire::{MainFlag, Value};
+
+use crate::json;
+use crate::session::{Style, Told};
+
+pub(super) fn sent(command: &str, Receipt { id, peers }: Receipt) -> Told {
+    let peers = if peers == 1 { "1 peer".to_owned() } else { format!("{peers} peers") };
+    let told = Told::reply(command).field("id", id.to_string());
+    told.line([(Style::Faint, format!("sent to {peers}"))])
+}
+
+pub(super) fn message(received: &Received) -> Told {
+    let packets = received.packets();
+    let sender = String::from_utf8_lossy(received.sender()).into_owned();
+    let told = Told::event("message")
+        .field("sender", &*sender)
+        .field("time", received.time())
+        .field("packets", json::from_values(&packets));
+    let text = |packet: &Value| match packet {
+        Value::String(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
+        other => json::from_value(other).to_string(),
+    };
+    let packets = packets.iter().map(text).collect::<Vec<_>>().join(" ");
+    let how = if received.kind() == MainFlag::Whisper { " (whisper)" } else { "" };
+    told.line([name(&sender), (Style::Faint, format!("{how}: ")), (Style::Plain, packets)])
+}
+
+/// The beginning of an id, enough to know it by.
+pub(crate) fn name(id: &str) -> (Style, String) {
+    let mut short: String = id.chars().take(SHORT).collect();
+    if short.len() < id.len() {
+        short.push('…');
+    }
+    (Style::Name, short)
+}
+
+pub(super) fn place(peer: &PeerInfo) -> String {
+    let direction = if peer.outgoing { "dialled" } else { "has dialled" };
+    format!("{} ({direction})", peer.address)
+}
+
+/// A line of `status`.
+pub(crate) fn row(title: &str, text: String) -> [(Style, String); 2] {
+    [(Style::Bold, format!("{title:10}")), (Style::Plain, text)]
+}
+
+/// Characters of an id that people are shown.
+const SHORT: usize = 10;
