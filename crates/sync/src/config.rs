@@ -8,8 +8,8 @@ pub struct SyncConfig {
     /// Whether a write closes its key to others for a while. All nodes of a network agree on it:
     /// networks with and without are two networks, as with the originals. Default `true`.
     pub leasing: bool,
-    /// How long a write of this node's closes its key, in whole seconds, from one to thirty days'
-    /// worth. Old nodes take every lease for an hour. Default one hour.
+    /// How long a write of this node's closes its key, in whole seconds, from one to
+    /// [`LONGEST_LEASE`](Self::LONGEST_LEASE). Old nodes take every lease for an hour. Default one hour.
     pub lease: Duration,
     /// Writes dated further ahead of the network's time are refused; this node's clock is corrected
     /// by its peers' before. Default 60 s, which is how far behind it may lag for its broadcasts to
@@ -33,6 +33,11 @@ pub struct SyncConfig {
     /// How often the node compares what it holds with a peer, if nothing gave reason to before.
     /// Only rs2p nodes can. Default 60 s.
     pub compare: Duration,
+}
+
+impl SyncConfig {
+    /// The longest lease that counts: thirty days.
+    pub const LONGEST_LEASE: Duration = Duration::from_secs(crate::lease::LONGEST as u64);
 }
 
 impl Default for SyncConfig {

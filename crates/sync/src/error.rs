@@ -91,6 +91,6 @@ pub enum WriteError {
 fn show(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) => format!("{text:?}"),
-        Err(_) => key.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
+        Err(_) => key.iter().fold("hex:".to_owned(), |text, byte| format!("{text}{byte:02x}")),
     }
 }
