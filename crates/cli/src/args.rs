@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::settings::{DialAddress, Encryption, ListenAddress, TransportName};
+use crate::settings::{DialAddress, Encryption, Lease, ListenAddress, TransportName};
 
 /// Peer-to-peer nodes that talk with py2p 0.7 and js2p 0.7.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ Examples:
   rs2p mesh --listen 127.0.0.1:4444       # a node; type `help` to see what it can do
   rs2p mesh --connect 127.0.0.1:4444      # another one, in a second terminal
   rs2p mesh --help                        # everything about mesh nodes
+  rs2p sync --listen 127.0.0.1:4445       # a replicated dictionary: `set colour green`
   rs2p completions bash > ~/.local/share/bash-completion/completions/rs2p
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no node reachable, 8 incompatible network,
@@ -36,6 +37,13 @@ pub(crate) enum Command {
     /// At a terminal it is a line editor with history and completion.
     #[command(after_help = MESH_HELP)]
     Mesh(NodeArgs),
+    /// Run a node of a replicated dictionary: every node holds every key.
+    ///
+    /// A write closes its key to all other nodes for an hour, its lease. The node reads commands
+    /// from standard input, a line each, and answers on standard output. At a terminal it is a line
+    /// editor with history and completion.
+    #[command(after_help = SYNC_HELP)]
+    Sync(SyncArgs),
     /// Take frames, network names and keys apart, for people who write another implementation.
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
@@ -102,6 +110,28 @@ pub(crate) struct NodeArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Options of a node of a replicated dictionary.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    /// Let every node write every key at any time; part of the network's identity
+    /// [env: RS2P_NO_LEASING]
+    #[arg(long, help_heading = "Dictionary", conflicts_with = "lease")]
+    pub(crate) no_leasing: bool,
+
+    /// How long a write of this node's closes its key to others, from 1s to 30days
+    /// [env: RS2P_LEASE] [default: 1h]
+    #[arg(long, value_name = "DURATION", help_heading = "Dictionary")]
+    pub(crate) lease: Option<Lease>,
+
+    /// Keep the dictionary in this file, which is made if need be; without one it lives in memory
+    /// [env: RS2P_STORE]
+    #[arg(long, value_name = "FILE", help_heading = "Dictionary")]
+    pub(crate) store: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
     #[command(subcommand)]
@@ -161,6 +191,46 @@ A configuration file holds the same names:
 Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
 the port is in use; 2 wrong usage; 3 no node of --connect was reachable; 8 the nodes reached belong
 to another network.";
+
+const SYNC_HELP: &str = "\
+Commands, a line each, words quoted as in a shell:
+  set KEY VALUE [LEASE]     set a key, for a lease of this length
+  get KEY                   the value of a key
+  entry KEY                 the value, who wrote it, when, and until when it is leased
+  del KEY                   delete a key
+  pop KEY                   delete a key, and tell its value
+  popitem                   delete some key that this node may delete, and tell it
+  keys, values, items       all of them, in the order of the keys
+  copy                      the whole dictionary, as one object
+  len                       how many keys there are
+  update KEY VALUE ...      set many keys
+  delta KEY JSON            merge an object into the one that is the key's value
+  renew KEY [LEASE]         let the lease begin anew
+  connect HOST:PORT         connect to a node
+  peers                     who is connected
+  send, whisper, reply PART...
+                            messages, as with `rs2p mesh`
+  disconnect, request_peers, status, id, help, quit
+
+A KEY is text, or bytes as hex:00ff. A VALUE or PART is text, or with a leading `json:` any JSON
+value; {\"bin\":\"00ff\"} in it is binary. A LEASE is a time such as 90s, 10m, 2h 30m or 7days.
+
+Examples:
+  rs2p sync --listen 127.0.0.1:4445 --store shared.redb
+  rs2p sync --connect 127.0.0.1:4445
+  printf 'set colour green 10m\nquit\n' | rs2p sync --connect 127.0.0.1:4445
+  printf 'items\nquit\n' | rs2p sync --json --store shared.redb
+
+A configuration file holds the names of the options, those of the dictionary in a table:
+  listen = \"0.0.0.0:4445\"
+  connect = [\"10.0.0.7:4445\"]
+  [sync]
+  lease = \"10m\"
+  store = \"shared.redb\"
+
+Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
+the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --connect was
+reachable; 8 the nodes reached belong to another network, for instance one without leases.";
 
 const INSPECT_HELP: &str = "\
 Examples:

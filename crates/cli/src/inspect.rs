@@ -10,7 +10,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::args::Inspect;
 use crate::failure::Failure;
-use crate::json;
+use crate::{json, key};
 
 pub(crate) fn run(what: &Inspect) -> Result<(), Failure> {
     let found = match what {
@@ -21,7 +21,7 @@ pub(crate) fn run(what: &Inspect) -> Result<(), Failure> {
         Inspect::Protocol { subnet, encryption } => {
             Ok(json!({ "id": Protocol::new(subnet, encryption.0).id().to_string() }))
         }
-        Inspect::Key { key } => key_bytes(key).map(|key| json!({ "positions": positions(&key) })),
+        Inspect::Key { key } => key::parse(key).map(|key| json!({ "positions": positions(&key) })),
     };
     let found = found.map_err(Failure::Failed)?;
     writeln!(io::stdout(), "{found}").map_err(Failure::failed)
@@ -29,7 +29,7 @@ pub(crate) fn run(what: &Inspect) -> Result<(), Failure> {
 
 /// A frame within the limits that a node has by default: what a node would say to it.
 fn frame(hex: &str) -> Result<Json, String> {
-    let bytes = from_hex(hex)?;
+    let bytes = key::from_hex(hex)?;
     let (size, limits) = (bytes.len(), Limits::default());
     let frame = Frame::decode(bytes.into(), &limits)
         .map_err(|error| format!("byte {}: {error}", byte_of_frame(&error, size)))?;
@@ -93,21 +93,6 @@ fn positions(key: &[u8]) -> Json {
         "sha384": position::<Sha384>(key),
         "sha512": position::<Sha512>(key),
     })
-}
-
-fn key_bytes(key: &str) -> Result<Vec<u8>, String> {
-    key.strip_prefix("hex:").map_or_else(|| Ok(key.into()), from_hex)
-}
-
-fn from_hex(text: &str) -> Result<Vec<u8>, String> {
-    let digits: String = text.split_whitespace().collect();
-    if let Some((at, odd)) = digits.chars().enumerate().find(|(_, it)| !it.is_ascii_hexdigit()) {
-        return Err(format!("byte {}: `{odd}` is no hexadecimal digit", at / 2));
-    }
-    if digits.len() % 2 == 1 {
-        return Err(format!("byte {}: it has one hexadecimal digit, not two", digits.len() / 2));
-    }
-    hex::decode(digits).map_err(|error| error.to_string())
 }
 
 fn read_standard_input() -> Result<String, Failure> {

@@ -2,7 +2,8 @@
 //!
 //! [`args`] is what may be typed, [`settings`] makes one set of options of command line,
 //! environment and file. A [`session`] is a running node that is spoken to over standard input;
-//! what the commands do is up to its layer, such as [`mesh`]. [`inspect`] runs no node.
+//! what the commands do is up to its layer, such as [`mesh`] or
+//! [`sync`]. [`inspect`] runs no node.
 
 #![expect(clippy::print_stderr, reason = "a command talks to its user")]
 
@@ -10,10 +11,12 @@ mod args;
 mod failure;
 mod inspect;
 mod json;
+mod key;
 mod mesh;
 mod pages;
 mod session;
 mod settings;
+mod sync;
 mod words;
 
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Mesh(args) => mesh::run(&args),
+        Command::Sync(args) => sync::run(&args),
         Command::Inspect(args) => inspect::run(&args.what),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::manual(&directory),

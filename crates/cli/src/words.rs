@@ -1,6 +1,7 @@
 //! Command lines of a session: words as in a shell, values as in JSON.
 
 use rs2p_wire::Value;
+use serde_json::Value as Json;
 use thiserror::Error;
 
 use crate::json;
@@ -54,13 +55,47 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, WordError> {
     Ok(words)
 }
 
+/// A word as it has to be typed to be one word.
+pub(crate) fn quote(word: &str) -> String {
+    let is_plain = |it: char| !it.is_whitespace() && !matches!(it, '\'' | '"' | '\\');
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    if !word.contains('\'') {
+        return format!("'{word}'");
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// A value as the user writes one: text, or with a leading `json:` any JSON value.
 pub(crate) fn value(word: &str) -> Result<Value, WordError> {
-    let Some(text) = word.strip_prefix("json:") else { return Ok(word.into()) };
-    let parsed = serde_json::from_str(text)
-        .map_err(|error| WordError::Json { word: word.chars().take(64).collect(), error })?;
-    json::to_value(&parsed).map_err(|reason| WordError::Value { reason })
+    let Some(text) = word.strip_prefix(JSON) else { return Ok(word.into()) };
+    to_value(&parse(word, text)?)
 }
+
+/// A JSON object as the user writes one where nothing else makes sense: its entries.
+pub(crate) fn entries(word: &str) -> Result<Vec<(Value, Value)>, WordError> {
+    let parsed = parse(word, word.strip_prefix(JSON).unwrap_or(word))?;
+    let Json::Object(map) = parsed else {
+        return Err(WordError::NoObject { word: beginning(word) });
+    };
+    map.iter().map(|(key, value)| Ok((key.as_str().into(), to_value(value)?))).collect()
+}
+
+fn parse(word: &str, text: &str) -> Result<Json, WordError> {
+    serde_json::from_str(text).map_err(|error| WordError::Json { word: beginning(word), error })
+}
+
+fn to_value(json: &Json) -> Result<Value, WordError> {
+    json::to_value(json).map_err(|reason| WordError::Value { reason })
+}
+
+fn beginning(word: &str) -> String {
+    word.chars().take(64).collect()
+}
+
+/// What begins a word that is JSON.
+const JSON: &str = "json:";
 
 /// Why a line makes no sense.
 #[derive(Debug, Error)]
@@ -77,6 +112,8 @@ pub(crate) enum WordError {
          'json:{{\"key\":1}}' within single ones)"
     )]
     Json { word: String, error: serde_json::Error },
+    #[error("`{word}` is no JSON object: write '{{\"key\":1}}' within single quotes")]
+    NoObject { word: String },
     #[error("{reason}")]
     Value { reason: String },
 }

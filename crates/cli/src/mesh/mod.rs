@@ -14,9 +14,9 @@ use crate::failure::Failure;
 use crate::session::{self, Call, CommandError, CommandSpec, Completes, Layer, Told};
 use crate::settings::NodeOptions;
 
-use part::{COMMANDS, MeshPart};
-pub(crate) use start::resolve;
-use start::{start_failure, with_node_options};
+pub(crate) use part::{COMMANDS, MeshPart};
+pub(crate) use start::{resolve, start_failure, with_node_options};
+pub(crate) use telling::{name, row};
 
 pub(crate) fn run(args: &NodeArgs) -> Result<(), Failure> {
     let options = NodeOptions::resolve(args, |name| env::var_os(name), "mesh")?;

@@ -197,7 +197,7 @@ impl<M: OverMesh> MeshPart<M> {
                 addresses.extend(peers.into_iter().map(|peer| peer.address));
                 addresses.iter().map(ToString::to_string).collect()
             }
-            Completes::Nothing => Vec::new(),
+            Completes::Nothing | Completes::Keys => Vec::new(),
         }
     }
 

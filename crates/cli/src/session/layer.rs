@@ -69,6 +69,8 @@ pub(crate) enum Completes {
     Addresses,
     /// Ids of peers.
     Peers,
+    /// Keys of a dictionary.
+    Keys,
 }
 
 /// A command as it was typed.

@@ -4,6 +4,8 @@
 //! Each source fills in a [`Settings`], checked value by value with the place it stands in.
 //! [`NodeOptions::resolve`] is the one place where they are put together.
 
+mod sync;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::NodeArgs;
 use crate::failure::Failure;
+
+pub(crate) use sync::{Lease, SyncOptions};
 
 /// Everything a node is started with.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +39,18 @@ impl NodeOptions {
         subnet: &str,
     ) -> Result<Self, Failure> {
         let variables = Variables(environment);
+        let file = Settings::of_file(args, &variables)?;
+        Self::put_together(args, &variables, file, subnet)
+    }
+
+    fn put_together<E: Fn(&str) -> Option<OsString>>(
+        args: &NodeArgs,
+        variables: &Variables<E>,
+        file: Settings,
+        subnet: &str,
+    ) -> Result<Self, Failure> {
         let flags = Settings::from_flags(args);
-        let env = Settings::from_environment(&variables)?;
-        let file = match args.config.clone().or(variables.text("CONFIG")?.map(PathBuf::from)) {
-            Some(path) => Settings::from_file(&path)?,
-            None => Settings::default(),
-        };
+        let env = Settings::from_environment(variables)?;
         let log = flags.log().or(env.log()).or(file.log()).unwrap_or(LevelFilter::WARN);
         let transport = flags.transport.or(env.transport).or(file.transport);
         transport.unwrap_or(TransportName::Tcp).check()?;
@@ -70,6 +80,7 @@ struct Settings {
     json: Option<bool>,
     verbose: Option<u8>,
     quiet: Option<bool>,
+    sync: sync::Settings,
 }
 
 impl Settings {
@@ -83,6 +94,7 @@ impl Settings {
             json: args.json.then_some(true),
             verbose: (args.verbose > 0).then_some(args.verbose),
             quiet: args.quiet.then_some(true),
+            ..Self::default()
         }
     }
 
@@ -104,7 +116,17 @@ impl Settings {
                 text.parse().map_err(|_| format!("`{text}` is not a number from 0 to 255"))
             })?,
             quiet: variables.switch("QUIET")?,
+            ..Self::default()
         })
+    }
+
+    /// Those of the file that is named, if one is.
+    fn of_file<E: Fn(&str) -> Option<OsString>>(
+        args: &NodeArgs,
+        variables: &Variables<E>,
+    ) -> Result<Self, Failure> {
+        let path = args.config.clone().or(variables.text("CONFIG")?.map(PathBuf::from));
+        path.map_or_else(|| Ok(Self::default()), |path| Self::from_file(&path))
     }
 
     fn from_file(path: &Path) -> Result<Self, Failure> {
@@ -243,6 +265,8 @@ macro_rules! from_string {
     };
 }
 
+use from_string;
+
 from_string!(ListenAddress, DialAddress, TransportName);
 
 /// The variables `RS2P_*`. An empty one counts as not set.
@@ -257,6 +281,12 @@ impl<E: Fn(&str) -> Option<OsString>> Variables<E> {
 
     fn parse<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Failure> {
         self.parse_with(name, str::parse)
+    }
+
+    /// A path need not be UTF-8.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let value = (self.0)(&format!("RS2P_{name}")).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
     }
 
     fn switch(&self, name: &str) -> Result<Option<bool>, Failure> {

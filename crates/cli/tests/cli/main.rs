@@ -9,5 +9,6 @@ mod node;
 mod options;
 mod pages;
 mod start_and_end;
+mod sync;
 #[cfg(unix)]
 mod terminal;

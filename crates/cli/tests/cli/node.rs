@@ -30,7 +30,7 @@ pub(crate) fn output(args: &[&str]) -> Output {
     rs2p(&TempDir::new().unwrap(), args).stdin(Stdio::null()).output().unwrap()
 }
 
-/// A mesh node with `--json`. Dropping it kills it.
+/// A node with `--json`. Dropping it kills it.
 pub(crate) struct Node {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it is ready.
+    /// Starts a mesh node and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::start_with(args, [("RS2P_QUIET", "")])
     }
@@ -53,8 +53,21 @@ impl Node {
         args: &[&str],
         env: impl IntoIterator<Item = (K, &'static str)>,
     ) -> Self {
+        Self::run(&[&["mesh"], args].concat(), env)
+    }
+
+    /// Starts a node of a replicated dictionary and waits until it is ready.
+    pub(crate) fn start_sync(args: &[&str]) -> Self {
+        Self::run(&[&["sync"], args].concat(), [("RS2P_QUIET", "")])
+    }
+
+    fn run<K: AsRef<OsStr>>(
+        args: &[&str],
+        env: impl IntoIterator<Item = (K, &'static str)>,
+    ) -> Self {
         let directory = TempDir::new().unwrap();
-        let mut child = rs2p(&directory, &[&["mesh", "--json"], args].concat())
+        let mut child = rs2p(&directory, args)
+            .arg("--json")
             .envs(env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,8 +111,25 @@ impl Node {
 
     /// Two nodes that are connected and know it.
     pub(crate) fn pair() -> (Self, Self) {
-        let mut one = Self::start(&[]);
-        let two = Self::start(&["--connect", &one.address]);
+        Self::connected(Self::start)
+    }
+
+    /// Two nodes of a replicated dictionary that are connected and know it, the first of which is
+    /// [before](Self::ordered) the second.
+    pub(crate) fn sync_pair() -> (Self, Self) {
+        let (one, two) = Self::connected(Self::start_sync);
+        Self::ordered(one, two)
+    }
+
+    /// The one with the smaller id, and the other, which is refused what the first one has written
+    /// even within the same second: such ties go to the smaller id.
+    pub(crate) fn ordered(one: Self, two: Self) -> (Self, Self) {
+        if one.id < two.id { (one, two) } else { (two, one) }
+    }
+
+    fn connected(start: impl Fn(&[&str]) -> Self) -> (Self, Self) {
+        let mut one = start(&[]);
+        let two = start(&["--connect", &one.address]);
         let connected = one.event("connect");
         assert_eq!(connected["peer"], two.id);
         (one, two)
@@ -156,6 +186,12 @@ impl Node {
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let id = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(id, signal).unwrap();
+    }
+
+    /// Ends it as a power failure would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end: exit status and standard error.

@@ -12,7 +12,9 @@ fn every_shell_gets_a_completion_script() {
         let done = output(&["completions", shell]);
         assert!(done.status.success(), "{shell}");
         let script = String::from_utf8(done.stdout).unwrap();
-        assert!(script.contains("advertise") && script.contains("inspect"), "{shell}");
+        for word in ["advertise", "inspect", "no-leasing"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
 }
 
@@ -23,12 +25,20 @@ fn there_is_a_manual_page_for_each_command() {
     assert!(output(&["man", into.to_str().unwrap()]).status.success());
     let page = fs::read_to_string(into.join("rs2p-mesh.1")).unwrap();
     assert!(page.contains("listen") && page.contains("Exit status"), "{page}");
+    let page = fs::read_to_string(into.join("rs2p-sync.1")).unwrap();
+    assert!(page.contains("leasing") && page.contains("LEASE"), "{page}");
     assert!(into.join("rs2p.1").exists() && into.join("rs2p-inspect-frame.1").exists());
 }
 
 #[test]
 fn help_goes_to_standard_output_with_status_0() {
-    for args in [&["--help"][..], &["mesh", "--help"], &["inspect", "--help"], &["help", "mesh"]] {
+    for args in [
+        &["--help"][..],
+        &["mesh", "--help"],
+        &["sync", "--help"],
+        &["inspect", "--help"],
+        &["help", "mesh"],
+    ] {
         let done = output(args);
         assert!(done.status.success() && done.stderr.is_empty(), "{args:?}");
         assert!(String::from_utf8(done.stdout).unwrap().contains("Examples:"), "{args:?}");

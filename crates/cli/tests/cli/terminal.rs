@@ -26,11 +26,15 @@ struct Terminal {
 
 impl Terminal {
     fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::run(&[&["mesh"], args].concat(), env)
+    }
+
+    fn run(args: &[&str], env: &[(&str, &str)]) -> Self {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let directory = TempDir::new().unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
-        let child = rs2p(&directory, &[&["mesh"], args].concat())
+        let child = rs2p(&directory, args)
             .env("TERM", "xterm")
             .env_remove("NO_COLOR")
             .envs(env.iter().copied())
@@ -123,6 +127,30 @@ fn a_message_does_not_tear_the_line_and_history_is_kept() {
     assert!(!terminal.is_raw());
     let history = std::fs::read_to_string(terminal.directory.path().join("rs2p/history")).unwrap();
     assert!(history.contains("send half done"), "{history}");
+}
+
+#[test]
+fn keys_are_completed_and_what_others_write_is_told_above_the_line() {
+    let mut other = Node::start_sync(&[]);
+    let mut terminal = Terminal::run(&["sync", "--connect", &other.address], &[]);
+    terminal.wait("> ");
+    other.event("connect");
+    other.ask("set colour green");
+    terminal.wait("\"green\"");
+    terminal.press("\x0c");
+    terminal.wait("> ");
+    terminal.press("get col\t");
+    terminal.wait("get colour");
+    terminal.press("\r");
+    terminal.wait("\"green\"");
+    terminal.wait("> ");
+    // What stands behind the key is no key.
+    terminal.press("set shade col\t\x0c");
+    terminal.wait("> set shade col");
+    terminal.press("\r");
+    terminal.wait("leased to this node for 1h");
+    assert_eq!(other.event("update")["key"], "colour");
+    assert_eq!(other.event("update")["value"], "col");
 }
 
 #[test]
