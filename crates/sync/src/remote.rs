@@ -200,15 +200,18 @@ impl Sync {
             Some(PeerKind::Js2p) => !is_deletion && std::str::from_utf8(key).is_ok(),
             _ => false,
         };
+        let form =
+            if version.owner == *their_owner { their_owner.form() } else { version.owner.form() };
+        // py2p cannot compare an owner in binary with one as text (section 9).
+        let is_mixed_tie = version.time == their_time && form != their_owner.form();
         let may = is_heard
+            && !(is_mixed_tie && kind == Some(PeerKind::Py2p))
             && permits(leasing, false, theirs, ours, clock, lease::LEASE)
             && self.has_bulk_room(received.link());
         let Ok(author) = std::str::from_utf8(version.owner.text()) else { return };
         if !may {
             return;
         }
-        let form =
-            if version.owner == *their_owner { their_owner.form() } else { version.owner.form() };
         let value = held.value.clone().unwrap_or_else(|| Arc::new(Value::Nil));
         let room = held.size + 16;
         let mut writer = self.mesh().begin_repeat((author, form), version.time, 3, room);
