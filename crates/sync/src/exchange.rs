@@ -177,6 +177,11 @@ impl Sync {
             self.counts.malformed += 1;
             return;
         };
+        if forgotten > self.clock(now).saturating_add(self.config.max_ahead.as_secs()) {
+            // Believed and passed on, it would make every node give up what some peer lacks.
+            self.counts.malformed += 1;
+            return;
+        }
         let (peer, link, own_id) = (received.neighbour(), received.link(), self.id());
         let Some(exchange) = self.exchanges.get_mut(&peer) else { return };
         let is_whole = parts.first().is_some_and(|part| part.range == (0..=u64::MAX));
@@ -217,7 +222,9 @@ impl Sync {
                 tasks.push(Task::Range(range, None));
             } else if sum.count == 0 {
                 differing.push(Part { range, sum });
-            } else if sum.count + part.sum.count <= SMALL || range.start() == range.end() {
+            } else if sum.count.saturating_add(part.sum.count) <= SMALL
+                || range.start() == range.end()
+            {
                 tasks.push(Task::List(range));
             } else {
                 differing.extend(split(&range).map(|range| {
@@ -338,8 +345,8 @@ impl Sync {
             self.counts.malformed += 1;
             return;
         };
-        self.receiving = Some((received.neighbour(), now));
         if taken > 0 {
+            self.receiving = Some((received.neighbour(), now));
             self.counts.repaired += taken;
             self.spread(now);
         }

@@ -6,11 +6,11 @@ use rs2p_base::{
     Capability, Deadlines, Layer, LinkId, NodeId, Protocol, RequestId, Stack, Time, VecMap,
 };
 use rs2p_mesh::{Birth, Mesh, MeshEvent, OverMesh, PeerInfo, PeerKind, Received};
-use rs2p_wire::{Limits, SubFlag};
+use rs2p_wire::{Limits, MainFlag, SubFlag};
 
 use crate::config::SyncConfig;
 use crate::event::SyncEvent;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{COMPARE, Exchange, LIST, RECORDS, WANT};
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::owner::{Owner, Owners};
@@ -77,6 +77,7 @@ impl Sync {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         mesh.capabilities.push(Self::CAPABILITY);
         mesh.relayed_above.extend([SubFlag::Store, SubFlag::Delta]);
+        mesh.relayed_above.extend([COMPARE, LIST, WANT, RECORDS].map(SubFlag::Other));
         let table = Table::new(rng.next_u64());
         let mesh = Mesh::new(id, &protocol, advertised, mesh, rng.next_u64());
         Self {
@@ -140,6 +141,8 @@ impl Sync {
     }
 
     fn on_connected(&mut self, now: Time, peer: &PeerInfo) {
+        // A node that was away for a while may bring deletions that all others have forgotten.
+        self.forget_old_deletions(now);
         if self.compares(peer.link) {
             self.begin_exchange(now, peer);
         } else {
@@ -151,10 +154,20 @@ impl Sync {
         match received.sub_flag() {
             Some(SubFlag::Store) => self.on_store(now, &received),
             Some(SubFlag::Delta) => self.on_delta(now, &received),
-            Some(SubFlag::Other(exchange::COMPARE)) => self.on_compare(now, &received),
-            Some(SubFlag::Other(exchange::LIST)) => self.on_list(now, &received),
-            Some(SubFlag::Other(exchange::WANT)) => self.on_want(now, &received),
-            Some(SubFlag::Other(exchange::RECORDS)) => self.on_records(now, &received),
+            Some(SubFlag::Other(flag @ (COMPARE | LIST | WANT | RECORDS))) => {
+                // It is between two: a broadcast would have every node answer.
+                let is_whisper = received.kind() == MainFlag::Whisper;
+                if !is_whisper || !self.exchanges.contains_key(&received.neighbour()) {
+                    self.counts.malformed += 1;
+                    return;
+                }
+                match flag {
+                    COMPARE => self.on_compare(now, &received),
+                    LIST => self.on_list(now, &received),
+                    WANT => self.on_want(now, &received),
+                    _ => self.on_records(now, &received),
+                }
+            }
             _ => self.stack.tell(SyncEvent::Mesh(MeshEvent::Unclaimed(received))),
         }
     }
