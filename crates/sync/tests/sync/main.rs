@@ -1,5 +1,11 @@
 //! Nodes of a replicated dictionary in a virtual network.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod agreement;
+mod bench;
+mod dictionary;
+mod lies;
 mod network;
+mod old_peers;
+mod tombstones;
+mod writes;
