@@ -218,8 +218,8 @@ value; {\"bin\":\"00ff\"} in it is binary. A LEASE is a time such as 90s, 10m, 2
 Examples:
   rs2p sync --listen 127.0.0.1:4445 --store shared.redb
   rs2p sync --connect 127.0.0.1:4445
-  printf 'set colour green 10m\nquit\n' | rs2p sync --connect 127.0.0.1:4445
-  printf 'items\nquit\n' | rs2p sync --json --store shared.redb
+  printf 'set colour green 10m\\nquit\\n' | rs2p sync --connect 127.0.0.1:4445
+  printf 'items\\nquit\\n' | rs2p sync --json --store shared.redb
 
 A configuration file holds the names of the options, those of the dictionary in a table:
   listen = \"0.0.0.0:4445\"

@@ -88,9 +88,11 @@ fn a_wrong_configuration_file_is_told_with_file_line_and_reason() {
 fn the_log_goes_to_standard_error_alone() {
     let node = Node::start(&["-vvv"]);
     let address = node.address.clone();
-    let two = Node::start(&["-vvv", "--connect", &address]);
+    let mut two = Node::start(&["-vvv", "--connect", &address]);
+    // Both of them: one that is left before it knows of its peer has reached nobody.
     let mut node = node;
     node.event("connect");
+    two.event("connect");
     for mut node in [node, two] {
         node.ask("quit");
         let (status, log) = node.end();
