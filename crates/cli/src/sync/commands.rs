@@ -219,7 +219,12 @@ impl SyncNode {
         Ok(told.line(self.leased("renewed", Some(lease))))
     }
 
-    pub(super) fn status(&self) -> Answer {
+    pub(super) async fn status(&self) -> Answer {
+        // Nobody else says so before the node writes something itself.
+        let unsaved = match self.socket.save().await {
+            Err(SyncError::NotSaved(error)) => Some(error.to_string()),
+            saved => saved.map(|()| None)?,
+        };
         let status = self.socket.status()?;
         let now = self.network_time()?;
         let counts = status.counts;
@@ -229,6 +234,7 @@ impl SyncNode {
             "tombstones": status.tombstones,
             "lease": self.lease.map(|Lease(lease)| lease.as_secs()),
             "store": self.store.as_ref().map(|path| path.to_string_lossy()),
+            "store_problem": unsaved,
             "handing_over": status.handing_over,
             "exchanging": status.exchanging,
             "same_as_peer": status.same_as_peer.map(Time::as_secs),
@@ -263,7 +269,10 @@ impl SyncNode {
             None => "not compared with a peer yet".to_owned(),
         };
         let store = match &self.store {
-            Some(path) => path.display().to_string(),
+            Some(path) => match &unsaved {
+                Some(problem) => format!("{}: {problem}", path.display()),
+                None => path.display().to_string(),
+            },
             None => "none: the dictionary lives in memory".to_owned(),
         };
         self.mesh.status(|told| {

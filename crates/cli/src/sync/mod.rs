@@ -80,7 +80,7 @@ impl Layer for SyncNode {
             "update" => self.update(words).await,
             "delta" => self.delta(words).await,
             "renew" => self.renew(words).await,
-            "status" => self.status(),
+            "status" => self.status().await,
             _ => self.mesh.run(call).await,
         }
     }

@@ -1,12 +1,13 @@
 //! A dictionary that is kept in a file.
 
 use std::fs;
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::node::{Node, output};
+use crate::node::{Node, output, rs2p};
 
 struct File {
     _directory: TempDir,
@@ -132,4 +133,43 @@ fn a_file_that_cannot_be_used_is_told_with_what_to_do() {
     assert_eq!(nowhere.status.code(), Some(1));
     let error = String::from_utf8(nowhere.stderr).unwrap();
     assert!(error.contains("no directory for no/such/directory/kept.redb"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_is_told_by_writes_by_status_and_at_the_end() {
+    let file = File::new();
+    let directory = TempDir::new().unwrap();
+    // A shell that lets no file grow beyond 2 MB stands between.
+    let node = rs2p(&directory, &["sync", "--json", "--store", &file.path]);
+    let limited = "trap '' XFSZ; ulimit -f 4000; exec \"$0\" \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", limited])
+        .arg(node.get_program())
+        .args(node.get_args())
+        .env_remove("RS2P_STORE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let large = "x".repeat(900_000);
+    let script =
+        format!("set a 1\nstatus\nset b {large}\nset c {large}\nset d {large}\nstatus\nquit\n");
+    let said = std::thread::spawn(move || stdin.write_all(script.as_bytes()));
+    let done = child.wait_with_output().unwrap();
+    said.join().unwrap().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8(done.stderr).unwrap().contains("is not on the disk"));
+    let lines = String::from_utf8(done.stdout).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let answers: Vec<_> = lines.filter(|line| line["event"].is_null()).collect();
+    assert_eq!(answers[0]["reply"], "set");
+    assert_eq!(answers[1]["sync"]["store_problem"], Value::Null);
+    let error = answers[4]["error"].as_str().unwrap();
+    assert!(error.contains("is not on the disk") && error.contains("is full"), "{error}");
+    let problem = answers[5]["sync"]["store_problem"].as_str().unwrap();
+    assert!(problem.contains("is full"), "{problem}");
+    assert_eq!(file.node().ask("get a")["value"], "1", "what was acknowledged is there");
 }
