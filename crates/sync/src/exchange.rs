@@ -221,7 +221,11 @@ impl Sync {
             } else if part.sum.count == 0 {
                 tasks.push(Task::Range(range, None));
             } else if sum.count == 0 {
-                differing.push(Part { range, sum });
+                // All places in one part would look like a question, asked at the same moment.
+                let half = u64::MAX / 2;
+                let is_all = range == (0..=u64::MAX);
+                let ranges = if is_all { vec![0..=half, half + 1..=u64::MAX] } else { vec![range] };
+                differing.extend(ranges.into_iter().map(|range| Part { range, sum }));
             } else if sum.count.saturating_add(part.sum.count) <= SMALL
                 || range.start() == range.end()
             {
