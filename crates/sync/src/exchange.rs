@@ -471,3 +471,6 @@ fn split(range: &RangeInclusive<u64>) -> impl Iterator<Item = RangeInclusive<u64
         Some(from..=to)
     })
 }
+
+#[cfg(test)]
+mod tests;

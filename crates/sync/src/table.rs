@@ -213,3 +213,6 @@ fn bucket_range(bucket: usize) -> RangeInclusive<u64> {
     let first = (bucket as u64) << (u64::BITS - BUCKET_BITS);
     first..=first | (u64::MAX >> BUCKET_BITS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 mod agreement;
 mod bench;
 mod dictionary;
+mod exchange;
 mod lies;
 mod network;
 mod old_peers;
+mod recorded;
 mod tombstones;
 mod writes;
