@@ -16,9 +16,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::event::SyncEvent;
 use crate::machine::Sync;
+use crate::place;
 
-/// What the file is for: a dictionary with or without leases, in this form.
-const KINDS: [&str; 2] = ["rs2p-sync without leases 1", "rs2p-sync 1"];
 /// Changes of which nobody is told, such as forgotten deletions, wait no longer than this.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(10);
 
@@ -33,9 +32,9 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Opens the file and reads all of it.
-    pub(crate) async fn read(path: PathBuf, leasing: bool) -> Result<Self, StoreError> {
+    pub(crate) async fn read(path: PathBuf, network: String) -> Result<Self, StoreError> {
         on_a_thread(move || {
-            let store = Store::open(path, KINDS[usize::from(leasing)])?;
+            let store = Store::open(path, &kind(&network))?;
             let mut records = Vec::new();
             store.entries(|key, value| {
                 records.push((Bytes::copy_from_slice(key), value.to_vec()));
@@ -79,6 +78,17 @@ impl Opened {
         tokio::spawn(run(Arc::downgrade(&disk), wake, opener, self.store));
         Ok(disk)
     }
+}
+
+/// What the file is for: the dictionary of one network, in this form. With the name of another one
+/// the node would carry its keys there.
+fn kind(network: &str) -> String {
+    /// Names in full up to here; longer ones by their digest.
+    const LONGEST: usize = 200;
+    if network.len() <= LONGEST {
+        return format!("rs2p-sync 1: {network}");
+    }
+    format!("rs2p-sync 1: network {:016x}", place::place(network.as_bytes()))
 }
 
 /// Writes down what changes, as long as a handle to the node is there.
@@ -139,6 +149,16 @@ impl Disk {
         self.wake.notify_one();
         let mut is_open = self.is_open.clone();
         while is_open.changed().await.is_ok() {}
+    }
+
+    /// Waits until the file cannot be written any more.
+    pub(crate) async fn failed(&self) -> Arc<StoreError> {
+        let mut saved = self.saved.subscribe();
+        let has_failed = |saved: &Saved| matches!(saved, Saved::Failed(_));
+        match saved.wait_for(has_failed).await.as_deref() {
+            Ok(Saved::Failed(error)) => error.clone(),
+            _ => std::future::pending().await,
+        }
     }
 
     /// Writes down what has gathered.

@@ -26,6 +26,9 @@ pub enum SyncEvent {
     Delete {
         /// Which key.
         key: Bytes,
+        /// Who deleted it, and when. Nothing when that is forgotten: this node was away for longer
+        /// than deletions are remembered.
+        meta: Option<Meta>,
     },
     /// What the mesh below tells: peers, messages of users, the ends of requests.
     Mesh(MeshEvent),

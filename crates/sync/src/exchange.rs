@@ -327,7 +327,7 @@ impl Sync {
         self.counts.given_up += 1;
         self.journal.note(key);
         if self.table.remove(key).is_some_and(|record| record.value.is_some()) {
-            self.stack.tell(SyncEvent::Delete { key: key.clone() });
+            self.stack.tell(SyncEvent::Delete { key: key.clone(), meta: None });
         }
     }
 

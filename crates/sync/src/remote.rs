@@ -356,7 +356,10 @@ impl Sync {
                 let (value, meta) = (value.clone(), self.meta(&stamp));
                 self.stack.tell(SyncEvent::Update { key: key.clone(), value, meta });
             }
-            None if was_live => self.stack.tell(SyncEvent::Delete { key: key.clone() }),
+            None if was_live => {
+                let meta = Some(self.meta(&stamp));
+                self.stack.tell(SyncEvent::Delete { key: key.clone(), meta });
+            }
             _ => {}
         }
         let length = value.as_deref().map_or(Ok(0), |value| encoded_len(value, &self.limits()));

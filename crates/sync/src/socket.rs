@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use rs2p_base::net::{EventStream, Stopped, StreamConfig};
 use rs2p_base::{Endpoint, NodeId, Time};
-use rs2p_mesh::{LayerBuilder, MeshError, MeshEvent, MeshSocket, SendError, StartError};
+use rs2p_mesh::{
+    LayerBuilder, MeshError, MeshEvent, MeshSocket, OverMesh as _, SendError, StartError,
+};
 use rs2p_store::StoreError;
 use rs2p_wire::Value;
 use thiserror::Error;
@@ -111,14 +113,14 @@ impl SyncBuilder {
     /// with an empty one, which peers fill.
     pub async fn start(self) -> Result<SyncSocket, SyncStartError> {
         let Self { mut layer, inbox, sync, store } = self;
+        let marker = if sync.leasing { "1" } else { "0" };
         let mut opened = match store {
-            Some(path) => Some(Opened::read(path, sync.leasing).await?),
+            Some(path) => Some(Opened::read(path, format!("{}{marker}", layer.subnet)).await?),
             None => None,
         };
         if let Some(id) = opened.as_ref().and_then(|opened| opened.id) {
             layer.id.get_or_insert(id);
         }
-        let marker = if sync.leasing { "1" } else { "0" };
         let mut restored = Ok(());
         let make = |birth| {
             let mut sync = Sync::new(birth, sync);
@@ -297,7 +299,7 @@ impl SyncSocket {
         self.write(|sync, now| sync.renew(now, key, lease)).await
     }
 
-    /// Sets many keys, one after the other.
+    /// Sets many keys, one after the other; with a file, all of them are waited for at once.
     ///
     /// # Errors
     /// As [`set`](Self::set), for the first key that is refused; those before it are set.
@@ -305,10 +307,17 @@ impl SyncSocket {
         &self,
         items: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), SyncError> {
+        let mut result = Ok(());
         for (key, value) in items {
-            self.set(key, value).await?;
+            let (key, value) = (key.as_ref(), value.into());
+            let set = self.make(|sync, now| sync.set(now, key, value.clone())).await;
+            if let Err(error) = set {
+                result = Err(error);
+                break;
+            }
         }
-        Ok(())
+        self.save().await?;
+        result
     }
 
     /// Deletes a key here and everywhere. Waits and cancels as [`set`](Self::set).
@@ -357,8 +366,16 @@ impl SyncSocket {
     /// # Errors
     /// The node has stopped.
     pub fn events(&self) -> Result<EventStream<SyncEvent>, Stopped> {
+        self.subscribe(StreamConfig::default())
+    }
+
+    /// As [`events`](Self::events), with bounds of one's own for what waits to be read.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn subscribe(&self, config: StreamConfig) -> Result<EventStream<SyncEvent>, Stopped> {
         let weigh = |event: &SyncEvent| match event {
-            SyncEvent::Update { key, .. } | SyncEvent::Delete { key } => key.len(),
+            SyncEvent::Update { key, .. } | SyncEvent::Delete { key, .. } => key.len(),
             SyncEvent::Mesh(MeshEvent::Message(received)) => received.message().body().len(),
             SyncEvent::Mesh(_) => 0,
         };
@@ -367,7 +384,25 @@ impl SyncSocket {
             SyncEvent::Mesh(MeshEvent::Unclaimed(_)) => None,
             event => Some(event.clone()),
         };
-        self.mesh.node().subscribe(StreamConfig::default(), known, weigh)
+        self.mesh.node().subscribe(config, known, weigh)
+    }
+
+    /// What time it is for the network, by which leases end: see
+    /// [`Mesh::network_time`](rs2p_mesh::Mesh::network_time).
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn network_time(&self) -> Result<Time, Stopped> {
+        self.mesh.node().call(|sync, now| sync.mesh().network_time(now))
+    }
+
+    /// Waits until the node's file can no longer be written, which concerns who writes nothing
+    /// himself, too. Never ends for a node without a file, or one that has stopped.
+    pub async fn store_failed(&self) -> Arc<StoreError> {
+        match &self.disk {
+            Some(disk) => disk.failed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// How the node is doing.
@@ -411,19 +446,28 @@ impl SyncSocket {
         self.mesh.node().call(|sync, _| look(sync))
     }
 
+    /// Makes a write, and waits until it is on the disk.
     async fn write<R>(
         &self,
-        mut act: impl FnMut(&mut Sync, Time) -> Result<R, WriteError>,
+        act: impl FnMut(&mut Sync, Time) -> Result<R, WriteError>,
     ) -> Result<R, SyncError> {
-        let attempt = |sync: &mut Sync, now| match act(sync, now) {
-            Err(WriteError::Send(SendError::QueueFull(_))) => None,
-            result => Some(result.map(|done| (done, sync.change_count()))),
-        };
-        let (done, count) = self.mesh.node().retry_when_flushed(attempt).await??;
+        let (done, count) = self.make(act).await?;
         if let Some(disk) = &self.disk {
             disk.saved(count).await?;
         }
         Ok(done)
+    }
+
+    /// Makes a write, and tells how many changes there were by then.
+    async fn make<R>(
+        &self,
+        mut act: impl FnMut(&mut Sync, Time) -> Result<R, WriteError>,
+    ) -> Result<(R, u64), SyncError> {
+        let attempt = |sync: &mut Sync, now| match act(sync, now) {
+            Err(WriteError::Send(SendError::QueueFull(_))) => None,
+            result => Some(result.map(|done| (done, sync.change_count()))),
+        };
+        Ok(self.mesh.node().retry_when_flushed(attempt).await??)
     }
 }
 

@@ -100,8 +100,15 @@ async fn a_node_comes_back_with_its_records_and_its_id() {
     assert!(matches!(second, SyncStartError::Store(StoreError::InUse { .. })), "{second}");
     node.close().await.unwrap();
     drop(node);
-    let other = in_file(&path).leasing(false).start().await.unwrap_err();
-    assert!(matches!(other, SyncStartError::Store(StoreError::OtherKind { .. })), "{other}");
+    for other in [in_file(&path).leasing(false), in_file(&path).subnet("another")] {
+        let other = other.start().await.unwrap_err();
+        assert!(matches!(other, SyncStartError::Store(StoreError::OtherKind { .. })), "{other}");
+    }
+    let node = in_file(&path).start().await.unwrap();
+    node.update([("a", 1), ("b", 2)]).await.unwrap();
+    node.close().await.unwrap();
+    let node = in_file(&path).start().await.unwrap();
+    assert_eq!(node.len().unwrap(), 3);
 }
 
 #[tokio::test]

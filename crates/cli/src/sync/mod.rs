@@ -42,7 +42,7 @@ impl SyncNode {
         let network = "--subnet, --transport and --no-leasing";
         let weigh = |event: &SyncEvent| match event {
             // The values lie in the dictionary anyway.
-            SyncEvent::Update { key, .. } | SyncEvent::Delete { key } => key.len(),
+            SyncEvent::Update { key, .. } | SyncEvent::Delete { key, .. } => key.len(),
             _ => 0,
         };
         let mesh = MeshPart::new(node, socket.mesh().clone(), network, weigh)?;

@@ -32,7 +32,7 @@ pub(super) fn event(event: &SyncEvent, me: NodeId) -> Option<Told> {
                 name(&owner),
             ]))
         }
-        SyncEvent::Delete { key } => Some(
+        SyncEvent::Delete { key, .. } => Some(
             Told::event("delete")
                 .field("key", key::to_json(key))
                 .line([(Style::Bold, key::to_word(key)), (Style::Plain, " deleted".to_owned())]),

@@ -265,7 +265,7 @@ impl Bench {
         let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
         let tell = |event| match event {
             SyncEvent::Update { key, value, .. } => Some(format!("{} = {value}", text(&key))),
-            SyncEvent::Delete { key } => Some(format!("{} deleted", text(&key))),
+            SyncEvent::Delete { key, .. } => Some(format!("{} deleted", text(&key))),
             _ => None,
         };
         self.events().into_iter().filter_map(tell).collect()

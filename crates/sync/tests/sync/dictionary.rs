@@ -360,7 +360,7 @@ fn an_event_tells_of_every_change_once_whoever_made_it() {
                 assert_eq!(*value, 1.into());
                 told.push((key, meta.owner.node_id()));
             }
-            SyncEvent::Delete { key } => told.push((key, None)),
+            SyncEvent::Delete { key, .. } => told.push((key, None)),
             _ => {}
         }
     }
