@@ -145,12 +145,13 @@ mod tests {
         }
         sim.run_for(300 * SECOND);
 
-        assert!(sim.remove_rule(one_way) > 0 && sim.remove_rule(other_way) > 0);
         let agree = |sim: &Sim<Sync>| {
             let mut colours = sim.nodes().map(|node| sim.machine(node)?.get("colour"));
             let first = colours.next();
             colours.all(|colour| Some(colour) == first)
         };
+        assert!(!agree(&sim));
+        assert!(sim.remove_rule(one_way) > 0 && sim.remove_rule(other_way) > 0);
         assert!(sim.wait_for(600 * SECOND, agree));
     }
     // ANCHOR_END: test
