@@ -63,9 +63,8 @@ mod tests {
         let seed = one.address().map(Into::into);
         let (two, three) = (open(seed.clone()).await.unwrap(), open(seed).await.unwrap());
         let becomes = async |list: &SyncSocket, state: Option<&str>| {
-            let node = list.mesh().node();
             let wanted = state.map(Into::into);
-            let look = node.wait_for(|list, _| {
+            let look = list.wait_for(|list| {
                 (list.get("buy milk").map(|held| (**held).clone()) == wanted).then_some(())
             });
             tokio::time::timeout(Duration::from_secs(30), look).await.unwrap().unwrap();

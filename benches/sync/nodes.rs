@@ -27,9 +27,8 @@ pub(crate) async fn spread(count: usize, keys: usize, by_all: bool) -> Duration 
         nodes.push(newcomer);
     }
     for node in &nodes {
-        let linked =
-            |sync: &mut Sync, _| (sync.mesh().peer_count() >= count.min(3) - 1).then_some(());
-        node.mesh().node().wait_for(linked).await.unwrap();
+        let linked = |sync: &Sync| (sync.mesh().peer_count() >= count.min(3) - 1).then_some(());
+        node.wait_for(linked).await.unwrap();
     }
     let start = Instant::now();
     for number in 0..keys {
@@ -62,8 +61,8 @@ pub(crate) async fn join(keys: usize, size: usize) -> Duration {
 }
 
 async fn has(node: &SyncSocket, keys: usize) {
-    let all = |sync: &mut Sync, _| (sync.len() == keys).then_some(());
-    node.mesh().node().wait_for(all).await.unwrap();
+    let all = |sync: &Sync| (sync.len() == keys).then_some(());
+    node.wait_for(all).await.unwrap();
 }
 
 /// How many nanoseconds it takes to read a key.

@@ -29,7 +29,7 @@ use crate::status::SyncStatus;
 /// the last one is dropped.
 ///
 /// ```
-/// use rs2p_sync::{SyncEvent, SyncSocket};
+/// use rs2p_sync::SyncSocket;
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,10 +38,9 @@ use crate::status::SyncStatus;
 /// let two = SyncSocket::builder().id("bob".parse()?).start().await?;
 /// two.connect(one.address().ok_or("it listens")?).await?;
 ///
-/// let mut events = two.events()?;
 /// one.set("colour", "green").await?;
-/// while !matches!(events.recv().await?, SyncEvent::Update { .. }) {}
-/// assert_eq!(two.get("colour")?.ok_or("set")?.as_str(), Some("green"));
+/// let colour = two.wait_for(|two| two.get("colour").cloned()).await?;
+/// assert_eq!(colour.as_str(), Some("green"));
 ///
 /// // The key is leased to its author for an hour. (Of two writes in the same second, that of the
 /// // smaller id stays.)
@@ -385,6 +384,18 @@ impl SyncSocket {
             event => Some(event.clone()),
         };
         self.mesh.node().subscribe(config, known, weigh)
+    }
+
+    /// Waits until the dictionary has what is asked for. `look` is called first, and again whenever
+    /// something has changed, until it gives something. Cancel safe as far as `look` is.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn wait_for<R>(
+        &self,
+        mut look: impl FnMut(&Sync) -> Option<R>,
+    ) -> Result<R, Stopped> {
+        self.mesh.node().wait_for(|sync, _| look(sync)).await
     }
 
     /// What time it is for the network, by which leases end: see
