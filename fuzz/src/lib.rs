@@ -1,8 +1,13 @@
-//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire`, which run them
-//! over the committed seeds and over arbitrary input without a fuzzer.
+//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire` and `rs2p-sync`,
+//! which run them over the committed seeds and over arbitrary input without a fuzzer.
 
+#[expect(dead_code, reason = "the tests beside it use more of it")]
+#[path = "../../crates/sync/tests/sync/bench.rs"]
+mod bench;
 #[path = "../../crates/wire/tests/bodies/mod.rs"]
 mod bodies;
+#[path = "../../crates/sync/tests/sync/fuzzed.rs"]
+mod fuzzed;
 
 /// A stream of frames, split, verified, parsed.
 pub fn frame(input: &[u8]) {
@@ -22,4 +27,9 @@ pub fn expand(input: &[u8]) {
 /// Integers as text and as bytes.
 pub fn base58(input: &[u8]) {
     bodies::base58(input);
+}
+
+/// Steps of a user and of peers of a replicated dictionary.
+pub fn sync(input: &[u8]) {
+    fuzzed::sync(input);
 }

@@ -5,6 +5,7 @@ mod agreement;
 mod bench;
 mod dictionary;
 mod exchange;
+mod fuzzed;
 mod lies;
 mod network;
 mod old_peers;
