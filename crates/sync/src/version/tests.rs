@@ -403,6 +403,10 @@ fn a_deleted_key_is_free_at_once_but_no_older_write_takes_it() {
     let renewal_that_came_late = write(1, 4, Some(2), Some(&set));
     assert_eq!(met(&deleted, &renewal_that_came_late), deleted);
     let taken = write(2, 5, Some(3), Some(&deleted));
+    for taken in [&taken, &write(1, 5, Some(3), Some(&deleted))] {
+        // It is a tenure of its own, also within the second of the deletion.
+        assert_eq!((taken.version.after, taken.version.seq), (deleted.end(), 0));
+    }
     assert_eq!(met(&deleted, &taken), taken);
     // Its author had not heard of anything.
     assert_eq!(met(&deleted, &write(2, 6, Some(3), None)).content, Some(3));

@@ -1,6 +1,6 @@
 //! All nodes hold the same in the end.
 
-use rs2p_simnet::NodeIndex;
+use rs2p_simnet::{Effect, NodeIndex, NodeSet, Rule};
 use rs2p_sync::SyncConfig;
 
 use crate::network::{SECOND, add, agree, held, network};
@@ -36,4 +36,33 @@ fn who_comes_late_gets_everything() {
     assert!(agree(&sim));
     let status = sim.machine(late).unwrap().status(sim.now());
     println!("{:?}", status.counts);
+}
+
+#[test]
+fn whatever_a_network_of_broken_links_loses_all_agree_soon_after() {
+    for (count, leasing) in [(3, true), (5, false), (8, true)] {
+        let config = SyncConfig { leasing, ..SyncConfig::default() };
+        let mut sim = network(count, &config);
+        let (from, to) = (NodeSet::all(), NodeSet::all());
+        let breaks = sim.add_rule(Rule { from, to, effect: Effect::Break(0.2) });
+        let some: NodeSet = (0..count / 2).map(NodeIndex).collect();
+        let (from, to) = (some.clone(), some.others());
+        let blocks = sim.add_rule(Rule { from, to, effect: Effect::Block });
+        for number in 0..300_u32 {
+            let node = NodeIndex((number * 7) % count);
+            let key = format!("{}", number % 60);
+            sim.call(node, |sync, now| {
+                // Others may have the lease, and nobody may be there.
+                if number % 5 == 4 {
+                    drop(sync.del(now, &key));
+                } else {
+                    drop(sync.set(now, &key, number));
+                }
+            });
+            sim.run_for(SECOND / 10);
+        }
+        assert!(!agree(&sim), "nothing was lost");
+        assert!(sim.remove_rule(breaks) > 0 && sim.remove_rule(blocks) > 0);
+        assert!(sim.wait_for(180 * SECOND, agree), "{count} nodes do not agree");
+    }
 }

@@ -118,9 +118,11 @@ fn py2p_is_not_told_of_an_owner_in_another_form_than_the_one_it_holds_of_the_sam
     let store = [SubFlag::Store.into(), Value::Binary("tie".into()), 2.into()];
     bench.say(speaker, MainFlag::Broadcast, (id(20), IdForm::Str), 0, &store);
     bench.say(speaker, MainFlag::Broadcast, (id(20), IdForm::Str), 1, &store);
-    assert_eq!(bench.stored(py), ["tie", "tie"]);
-    assert_eq!(bench.stored(rs).len(), 3);
-    assert_eq!(bench.stored(js).len(), 3);
+    // Another form in another second is no tie.
+    bench.set_by(speaker, 25, 2, "tie", 3);
+    assert_eq!(bench.stored(py), ["tie", "tie", "tie"]);
+    assert_eq!(bench.stored(rs).len(), 4);
+    assert_eq!(bench.stored(js).len(), 4);
 }
 
 #[test]
