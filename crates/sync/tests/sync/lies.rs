@@ -31,7 +31,7 @@ fn list(first: u64, last: u64, items: &[(u64, u64)]) -> Vec<Value> {
 }
 
 /// One record of a live key: text, then after, start, time, seq, lease.
-fn records(key: &str, value: impl Into<Value>, numbers: [u64; 5]) -> Vec<Value> {
+pub(crate) fn records(key: &str, value: impl Into<Value>, numbers: [u64; 5]) -> Vec<Value> {
     let owners = Value::Array(vec![Value::Binary(id(9).to_string().into_bytes())]);
     let mut payload = vec![RECORDS.into(), owners, Value::Binary(key.into()), value.into()];
     payload.push(0.into());

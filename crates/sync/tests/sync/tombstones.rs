@@ -8,6 +8,7 @@ use rs2p_sync::{Sync, SyncConfig};
 use rs2p_wire::Value;
 
 use crate::bench::{Bench, COMPARE, Kind, id};
+use crate::lies::records;
 use crate::network::{SECOND, agree, birth, network};
 
 fn short() -> SyncConfig {
@@ -59,9 +60,14 @@ fn parts(count: u64) -> Vec<Value> {
 fn a_deletion_that_comes_when_all_have_forgotten_it_is_not_held_again() {
     let mut bench = Bench::new(short());
     let peer = bench.join(Kind::Rs2p);
-    bench.set_by(peer, 7, -2_000, "live", 1);
-    bench.set_by(peer, 7, -700, "live", Value::Nil);
+    let deleted = |bench: &Bench, seconds| {
+        let time = bench.time(seconds);
+        records("k", Value::Nil, [0, time, time, 0, 3_600])
+    };
+    bench.whisper(peer, &deleted(&bench, -700));
     assert_eq!(bench.sync.status(bench.now).tombstones, 0);
+    bench.whisper(peer, &deleted(&bench, -600));
+    assert_eq!(bench.sync.status(bench.now).tombstones, 1);
 }
 
 #[test]
