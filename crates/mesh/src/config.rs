@@ -18,6 +18,9 @@ pub struct MeshConfig {
     /// minutes after links from outside have fallen silent there may be twice as many. With fewer
     /// than 3 a network falls apart easily. Default 4, as the originals.
     pub max_outgoing: usize,
+    /// Whether js2p peers, too, are asked time and again whom they know, while there are fewer
+    /// links than that. A js2p node of a dictionary answers with all that it holds. Default yes.
+    pub asks_js2p: bool,
     /// Peers at the most, those not counted that this node dials. A node beyond that is handed a
     /// peers list and let go. Default 512.
     pub max_peers: usize,
@@ -42,6 +45,7 @@ pub struct MeshConfig {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) max_outgoing: usize,
+    pub(crate) asks_js2p: bool,
     pub(crate) max_peers: usize,
     pub(crate) max_deferred: usize,
     pub(crate) defer: Duration,
@@ -49,8 +53,8 @@ pub(crate) struct Bounds {
 
 impl From<&MeshConfig> for Bounds {
     fn from(config: &MeshConfig) -> Self {
-        let MeshConfig { max_outgoing, max_peers, max_deferred, defer, .. } = *config;
-        Self { max_outgoing, max_peers, max_deferred, defer }
+        let MeshConfig { max_outgoing, asks_js2p, max_peers, max_deferred, defer, .. } = *config;
+        Self { max_outgoing, asks_js2p, max_peers, max_deferred, defer }
     }
 }
 
@@ -60,6 +64,7 @@ impl Default for MeshConfig {
             link: LinkConfig::default(),
             seeds: Vec::new(),
             max_outgoing: 4,
+            asks_js2p: true,
             max_peers: 512,
             max_addresses: 256,
             max_seen: 131_072,

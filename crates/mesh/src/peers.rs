@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use rs2p_base::{DialId, Endpoint, LinkId, NodeId, RequestId, Time};
+use rs2p_base::{DialId, Endpoint, Link, LinkId, NodeId, RequestId, Time};
 
 use crate::address_book::{Entry, Mark};
+use crate::exchange::is_js;
 use crate::machine::{Mesh, Opening, Timer};
 
 /// How long a node with too few links and nobody to dial waits before it asks a peer for more:
@@ -129,12 +130,13 @@ impl Mesh {
     /// Asks a peer for nodes to link to. In a small network there are none, so it is asked ever
     /// more seldom.
     pub(crate) fn ask_for_more(&mut self, now: Time) {
-        if !self.peers.is_empty() {
-            let chosen = self.rng.random_range(0..self.peers.len());
-            let chosen = self.peers.values().nth(chosen).map(|peer| peer.link);
-            if let Some(link) = chosen {
-                self.request_peers_of(now, link);
-            }
+        let asks_all = self.bounds.asks_js2p;
+        let links = self.peers.values().filter_map(|peer| self.links.get(peer.link));
+        let may = links.filter(|link| asks_all || !is_js(link)).map(Link::id);
+        let may: Vec<LinkId> = may.collect();
+        if !may.is_empty() {
+            let chosen = may[self.rng.random_range(0..may.len())];
+            self.request_peers_of(now, chosen);
         }
         self.ask_wait = (2 * self.ask_wait).min(ASK_LAST);
         self.dial_more(now);

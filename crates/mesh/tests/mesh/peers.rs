@@ -421,3 +421,20 @@ fn a_message_says_by_whom_it_came_and_who_wrote_it() {
     assert_eq!((received.sender_id(), received.neighbour()), (Some(id(2)), id(2)));
     assert_eq!(received.message().body(), message.body());
 }
+
+/// One of a dictionary answers with all that it holds.
+#[test]
+fn js2p_is_asked_for_its_peers_time_and_again_unless_a_layer_says_no() {
+    for asks_js2p in [true, false] {
+        let mut net = Net::new();
+        net.add(1, MeshConfig { asks_js2p, ..MeshConfig::default() });
+        net.add_old(2, IdForm::Str);
+        net.add_old(3, IdForm::Bin);
+        net.connect(1, 2);
+        net.connect(1, 3);
+        net.run_for(3_600_000);
+        let asked = |old| net.old(old).heard_of(SubFlag::Request).len();
+        assert!(asked(3) > 5);
+        assert_eq!(asked(2) > 5, asks_js2p);
+    }
+}
