@@ -13,7 +13,7 @@ use crate::lease::{self, permits};
 use crate::machine::Sync;
 use crate::owner::Owner;
 use crate::place;
-use crate::relay::Hazards;
+use crate::relay::{Hazards, Told};
 use crate::table::Record;
 use crate::version::{Stamp, Write};
 
@@ -246,7 +246,12 @@ impl Sync {
         let write = Write { owner: &me, time, lease, content };
         let stamp = write.over(held.map(|held| &*held.stamp));
 
-        let hazards = Hazards::of(key, matches!(change, Change::Delete), held, &me, time);
+        let told = match (&value, change) {
+            (_, Change::Delta(_)) => Told::Delta,
+            (Some(value), _) => Told::Value(value),
+            (None, _) => Told::Deletion,
+        };
+        let hazards = Hazards::of(key, told, held, &me, time);
         let limits = self.limits();
         let version = &stamp.version;
         let mut writer = self.mesh().begin_broadcast(version.time, 3, key.len() + size + 64);
@@ -271,6 +276,7 @@ impl Sync {
         stack
             .below
             .finish_broadcast(now, writer, |id, kind| hazards.may(kind, hand_overs.get(&id)))?;
+        self.forget_repeats(key, &hazards);
         self.counts.written += 1;
         self.put(now, key, value.map(Arc::new), stamp);
         self.settle(now);

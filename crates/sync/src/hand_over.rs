@@ -6,6 +6,7 @@ use rs2p_mesh::{OverMesh as _, PeerKind};
 use rs2p_wire::{IdForm, SubFlag};
 
 use crate::machine::Sync;
+use crate::relay::js_survives;
 
 /// How far the telling has come.
 #[derive(Debug)]
@@ -58,11 +59,10 @@ impl Sync {
         false
     }
 
-    fn tell_key(&mut self, now: Time, link: LinkId, key: &[u8], is_js: bool) {
+    pub(crate) fn tell_key(&mut self, now: Time, link: LinkId, key: &[u8], is_js: bool) {
         let Some(record) = self.table.get(key) else { return };
         let Some(value) = record.value.clone() else { return };
-        // js2p would take different keys for the same one.
-        if is_js && std::str::from_utf8(key).is_err() {
+        if is_js && !js_survives(key, &value) {
             return;
         }
         let version = record.stamp.version.clone();

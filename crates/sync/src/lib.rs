@@ -70,6 +70,7 @@ mod place;
 mod records;
 mod relay;
 mod remote;
+mod repeat;
 #[cfg(feature = "net")]
 mod socket;
 mod status;

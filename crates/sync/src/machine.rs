@@ -14,6 +14,7 @@ use crate::exchange::{COMPARE, Exchange, LIST, RECORDS, WANT};
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::owner::{Owner, Owners};
+use crate::repeat::Repeats;
 use crate::status::{SyncCounts, SyncStatus};
 use crate::table::Table;
 
@@ -29,6 +30,8 @@ pub struct Sync {
     pub(crate) owners: Owners,
     /// Old peers that are being told what this node holds.
     pub(crate) hand_overs: VecMap<NodeId, HandOver>,
+    /// What old peers have missed and are to be told once more.
+    pub(crate) repeats: VecMap<NodeId, Repeats>,
     /// rs2p peers with which this node compares what it holds.
     pub(crate) exchanges: VecMap<NodeId, Exchange>,
     /// The peer that is telling this node much just now, and when it last did.
@@ -76,6 +79,7 @@ impl Sync {
         let Birth { id, protocol, advertised, config: mut mesh, seed, .. } = birth;
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         mesh.capabilities.push(Self::CAPABILITY);
+        mesh.asks_js2p = false;
         mesh.relayed_above.extend([SubFlag::Store, SubFlag::Delta]);
         mesh.relayed_above.extend([COMPARE, LIST, WANT, RECORDS].map(SubFlag::Other));
         let table = Table::new(rng.next_u64());
@@ -86,6 +90,7 @@ impl Sync {
             table,
             owners: Owners::default(),
             hand_overs: VecMap::new(),
+            repeats: VecMap::new(),
             exchanges: VecMap::new(),
             receiving: None,
             timers: Deadlines::new(),
@@ -205,6 +210,7 @@ impl Layer for Sync {
             MeshEvent::Connected(ref peer) => self.on_connected(now, peer),
             MeshEvent::Disconnected { peer, .. } => {
                 self.hand_overs.remove(&peer);
+                self.repeats.remove(&peer);
                 self.end_exchange(peer);
             }
             _ => {}
@@ -229,6 +235,7 @@ impl Layer for Sync {
 
     fn carry_on(&mut self, now: Time) {
         self.hand_over_more(now);
+        self.repeat_more(now);
         self.exchange_more(now);
     }
 

@@ -14,6 +14,7 @@ use crate::machine::Sync;
 use crate::owner::Owner;
 use crate::place;
 use crate::remote::Verdict;
+use crate::repeat::Theirs;
 use crate::table::Sum;
 use crate::version::{Stamp, Version};
 
@@ -131,10 +132,17 @@ impl Sync {
             known.push(self.owners.intern(owner.text_bytes()?, owner.form()?)?);
         }
         let mut taken = 0;
+        let passes_on = self.has_old_peers();
         while let Some(key) = payload.next() {
             let record = read_record(&mut payload, &known)?;
             let (value, stamp) = record;
-            let verdict = self.adopt(now, key.text_bytes()?, value, stamp);
+            let key = key.text_bytes()?;
+            let held = self.table.get(key).filter(|_| passes_on);
+            let before = held.and_then(|held| Theirs::same(&held.stamp));
+            let verdict = self.adopt(now, key, value, stamp);
+            if passes_on && verdict == Verdict::Taken {
+                self.pass_on(key, before.as_ref(), received.neighbour());
+            }
             taken += u64::from(verdict == Verdict::Taken);
             self.count(verdict);
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rs2p_base::Time;
-use rs2p_mesh::{OverMesh as _, PeerKind, Received};
-use rs2p_wire::{IdForm, MainFlag, SubFlag, Value, encoded_len, text_bytes};
+use rs2p_mesh::Received;
+use rs2p_wire::{IdForm, MainFlag, Value, encoded_len, text_bytes};
 
 use crate::dictionary::merge;
 use crate::event::SyncEvent;
@@ -13,7 +13,8 @@ use crate::lease::{self, permits};
 use crate::machine::Sync;
 use crate::owner::Owner;
 use crate::place;
-use crate::relay::Hazards;
+use crate::relay::{Hazards, Told};
+use crate::repeat::{Theirs, is_empty};
 use crate::table::Record;
 use crate::version::{self, Stamp, Version, Winner, Write};
 
@@ -59,8 +60,8 @@ impl Sync {
     pub(crate) fn on_store(&mut self, now: Time, received: &Received) {
         let payload = received.payload();
         match &payload[..] {
-            [_, key, value] => match text_bytes(key) {
-                Some(key) => self.on_write(now, received, key, value),
+            [_, written, value] => match text_bytes(written) {
+                Some(key) => self.on_write(now, received, (key, written), value),
                 None => self.counts.malformed += 1,
             },
             [_, key, value, owner, time] => {
@@ -77,12 +78,19 @@ impl Sync {
         }
     }
 
-    fn on_write(&mut self, now: Time, received: &Received, key: &[u8], value: &Value) {
+    fn on_write(
+        &mut self,
+        now: Time,
+        received: &Received,
+        (key, written): (&[u8], &Value),
+        value: &Value,
+    ) {
         let Some(owner) = self.author(received) else { return };
         let time = received.time();
         let held = self.table.get(key);
-        let hazards = Hazards::of(key, value.is_nil(), held, &owner, time);
-        self.relay(now, received, &hazards);
+        let told = if value.is_nil() { Told::Deletion } else { Told::Value(value) };
+        let hazards = Hazards::of(key, told, held, &owner, time).key(written);
+        self.relay(now, received, key, &hazards);
         let value = (!value.is_nil()).then(|| Arc::new(value.clone()));
         if let Some(trailer) = Trailer::read(received, self) {
             let content = value.as_deref().map(place::content);
@@ -151,92 +159,57 @@ impl Sync {
             return;
         }
         let held = self.table.get(key).map(|held| &*held.stamp);
+        let content = place::content(value);
+        let is_of_author = owner.node_id() == Some(received.neighbour());
         let is_newer = match held {
             None => true,
             Some(held) if held.is_tombstone() => time > held.version.time,
             Some(held) => {
                 let version = &held.version;
                 let is_free = self.config.leasing && time.saturating_mul(1_000) >= held.end();
-                (version.owner == *owner && time > version.time)
+                // The last word about a second in which it wrote twice is its author's.
+                let is_last_word =
+                    time == version.time && is_of_author && held.content != Some(content);
+                (version.owner == *owner && (time > version.time || is_last_word))
                     || is_free
                     || (time == version.time && version.owner > *owner)
                     || (!self.config.leasing && time > version.time)
             }
         };
-        if is_newer {
-            let content = Some(place::content(value));
-            let stamp = Write { owner, time, lease: self.plain_lease(), content }.over(held);
-            let verdict = self.take(now, key, Some(Arc::new(value.clone())), stamp);
-            self.count(verdict);
-        } else {
-            self.repeat_to(now, received, key, (owner, time));
-        }
-    }
-
-    /// Tells an old peer of a write that it has missed, as its author told it: the peer takes it
-    /// where the originals' rule permits.
-    fn repeat_to(
-        &mut self,
-        now: Time,
-        received: &Received,
-        key: &[u8],
-        (their_owner, their_time): (&Owner, u64),
-    ) {
-        let Some(held) = self.table.get(key) else { return };
-        let version = held.stamp.version.clone();
-        let is_same = version.owner == *their_owner && version.time == their_time;
-        if is_same && held.value.is_some() {
+        let peer = received.neighbour();
+        if !is_newer {
+            self.plan_repeat(peer, key, Theirs { owner: owner.clone(), time, content });
             return;
         }
-        let theirs = Some((their_owner, their_time));
-        let ours = (&version.owner, version.time);
-        let leasing = self.config.leasing;
-        let clock = self.clock(now);
-        let kind = self.kind(received.neighbour());
-        let is_deletion = held.value.is_none();
-        let is_heard = match kind {
-            Some(PeerKind::Py2p) => true,
-            // It drops who tells it of a deletion.
-            Some(PeerKind::Js2p) => !is_deletion && std::str::from_utf8(key).is_ok(),
-            _ => false,
-        };
-        let form =
-            if version.owner == *their_owner { their_owner.form() } else { version.owner.form() };
-        // py2p cannot compare an owner in binary with one as text (section 9).
-        let is_mixed_tie = version.time == their_time && form != their_owner.form();
-        let may = is_heard
-            && !(is_mixed_tie && kind == Some(PeerKind::Py2p))
-            && permits(leasing, false, theirs, ours, clock, lease::LEASE)
-            && self.has_bulk_room(received.link());
-        let Ok(author) = std::str::from_utf8(version.owner.text()) else { return };
-        if !may {
-            return;
-        }
-        let value = held.value.clone().unwrap_or_else(|| Arc::new(Value::Nil));
-        let room = held.size + 16;
-        let mut writer = self.mesh().begin_repeat((author, form), version.time, 3, room);
-        writer.unsigned(SubFlag::Store.into());
-        writer.binary(key);
-        if writer.any(&value, &self.limits()).is_ok() {
-            // What does not fit into a message was refused before it came into the table.
-            let _ = self.stack.below.finish_whisper(now, received.link(), writer);
+        // An empty value gives way to whatever is handed over, so also to the older one that this
+        // node may have told before it heard of this one.
+        let before = held.and_then(Theirs::same);
+        let stamp =
+            Write { owner, time, lease: self.plain_lease(), content: Some(content) }.over(held);
+        let verdict = self.take(now, key, Some(Arc::new(value.clone())), stamp);
+        self.count(verdict);
+        if verdict == Verdict::Taken {
+            self.pass_on(key, before.as_ref(), peer);
+            if let Some(before) = before.filter(|it| it.owner == *owner && is_empty(value)) {
+                self.plan_repeat(peer, key, before);
+            }
         }
     }
 
     pub(crate) fn on_delta(&mut self, now: Time, received: &Received) {
         let payload = received.payload();
-        let [_, key, Value::Map(delta)] = &payload[..] else {
+        let [_, written, Value::Map(delta)] = &payload[..] else {
             self.counts.malformed += 1;
             return;
         };
-        let (Some(key), Some(owner)) = (text_bytes(key), self.author(received)) else {
+        let (Some(key), Some(owner)) = (text_bytes(written), self.author(received)) else {
             self.counts.malformed += 1;
             return;
         };
         let time = received.time();
         let held = self.table.get(key);
-        let hazards = Hazards::of(key, false, held, &owner, time).delta(held);
-        self.relay(now, received, &hazards);
+        let hazards = Hazards::of(key, Told::Delta, held, &owner, time).key(written);
+        self.relay(now, received, key, &hazards);
         let held = self.table.get(key);
         let merged = match held.and_then(|held| held.value.as_deref()) {
             None => Some(merge(&[], delta)),
@@ -377,9 +350,10 @@ impl Sync {
         self.put(now, key, record.value, *record.stamp);
     }
 
-    fn relay(&mut self, now: Time, received: &Received, hazards: &Hazards) {
+    fn relay(&mut self, now: Time, received: &Received, key: &[u8], hazards: &Hazards) {
         let Self { stack, hand_overs, .. } = self;
         stack.below.relay_where(now, received, |id, kind| hazards.may(kind, hand_overs.get(&id)));
+        self.forget_repeats(key, hazards);
     }
 
     fn author(&mut self, received: &Received) -> Option<Owner> {

@@ -6,6 +6,7 @@ mod bench;
 mod dictionary;
 mod exchange;
 mod fuzzed;
+mod hazards;
 mod lies;
 mod network;
 mod old_peers;
