@@ -76,13 +76,16 @@ impl Stamp {
     }
 
     /// A tenure that began when the other one had ended follows it, even if its writer had not
-    /// heard of the other. Seconds that they share do not count: an old write would come back to
-    /// life over the tombstone of the same second.
+    /// heard of the other; and it follows all that the other is known to follow and that had ended
+    /// by then. Else a write that has learnt of an end would win over later ones of its own tenure
+    /// that have not. Seconds that they share do not count: an old write would come back to life
+    /// over the tombstone of the same second.
     fn follow(&mut self, other: &Self) {
-        let end = other.end();
-        let is_later = self.version.start.saturating_mul(1_000) >= end;
-        if self.lease > 0 && is_later && self.version.after < end {
-            self.version.after = end;
+        let start = self.version.start.saturating_mul(1_000);
+        for end in [other.end(), other.version.after] {
+            if self.lease > 0 && start >= end && self.version.after < end {
+                self.version.after = end;
+            }
         }
     }
 }
@@ -147,7 +150,9 @@ impl Write<'_> {
             self.stamp(after, self.time, self.time, 0)
         };
         if new.cmp(held) != Ordering::Greater {
-            new.version.after = after.saturating_add(1);
+            // More than what is held can ever learn: that lies not behind its start.
+            let learnt = if self.lease > 0 { start.saturating_mul(1_000) } else { 0 };
+            new.version.after = (*after).max(learnt).saturating_add(1);
         }
         new
     }

@@ -438,3 +438,32 @@ fn the_end_of_a_lease_is_what_it_says_and_saturates() {
     set.lease = LEASE;
     assert_eq!(set.end(), u64::MAX);
 }
+
+#[test]
+fn what_one_write_of_a_tenure_has_learnt_is_no_advantage_over_its_later_ones() {
+    // A tenure that has ended, of which neither author has heard.
+    let ended = write(3, 0, Some(0), None);
+    let first = write(1, 4_000, Some(1), None);
+    let learnt = met(&ended, &first);
+    assert_eq!(learnt.version.after, ended.end());
+    for content in [Some(2), None] {
+        for seconds in [4_000, 4_001, 7_000] {
+            let later = write(1, seconds, content, Some(&first));
+            assert_eq!(met(&learnt, &later).content, content);
+        }
+    }
+}
+
+#[test]
+fn who_took_a_key_in_the_same_second_wins_over_what_the_other_has_learnt() {
+    let ended = write(3, 0, Some(0), None);
+    let first = write(2, 4_000, Some(1), None);
+    let renewed = write(2, 4_005, Some(2), Some(&first));
+    for held in [first, renewed] {
+        let seconds = held.version.time - BEGIN;
+        let taken = write(1, seconds, Some(3), Some(&held));
+        assert_eq!(met(&met(&ended, &held), &taken).content, Some(3));
+        let deleted = write(1, seconds + 1, None, Some(&taken));
+        assert_eq!(met(&met(&ended, &held), &deleted).content, None);
+    }
+}

@@ -185,6 +185,35 @@ fn a_slow_reader_of_a_large_table_gets_all_of_it_and_holds_up_no_writes() {
     assert_eq!(bench.sync.status(bench.now).exchanging, 0);
 }
 
+/// The other node holds what a former owner left an hour ago, and this one has not heard of that yet:
+/// it has just joined. What its user does then ends as the user left it.
+fn what_a_newcomer_does(acts: impl Fn(&mut Bench)) -> [Option<String>; 3] {
+    let mut two = Two::new();
+    two.nodes[1].set("k", 0);
+    two.lose();
+    two.nodes.iter_mut().for_each(|node| node.seconds(3_700));
+    two.lose();
+    two.nodes[0].set("k", 1);
+    two.talk();
+    acts(&mut two.nodes[0]);
+    let here = two.nodes[0].value("k");
+    two.talk();
+    let there = two.nodes[1].value("k");
+    two.settle();
+    [here, there, two.nodes[0].value("k")]
+}
+
+#[test]
+fn the_second_write_of_a_newcomer_counts_as_its_first_did() {
+    let two = Some("2".to_owned());
+    assert_eq!(what_a_newcomer_does(|node| node.set("k", 2)), [two.clone(), two.clone(), two]);
+}
+
+#[test]
+fn what_a_newcomer_deletes_stays_deleted() {
+    assert_eq!(what_a_newcomer_does(|node| node.del("k")), [None, None, None]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Set(usize, u8, u8),
