@@ -25,8 +25,8 @@ pub struct SyncConfig {
     pub max_keys: usize,
     /// The longest key, in bytes. Default 1,024.
     pub max_key: usize,
-    /// The largest value, in bytes of its encoding. It has to fit into a frame:
-    /// [`Limits::frame`](rs2p_wire::Limits). Default 1 MiB.
+    /// The largest value, in bytes of its encoding. It has to fit into a frame with some 512 bytes
+    /// to spare, whatever stands here: [`Limits::frame`](rs2p_wire::Limits). Default 1 MiB.
     pub max_value: usize,
     /// Bytes of all keys and encoded values at the most. Default 256 MiB.
     pub max_bytes: usize,

@@ -333,12 +333,21 @@ impl Sync {
             }
             Err(error) => return Err(SendError::Message(error).into()),
         };
-        let limit = self.config.max_value;
+        let limit = self.largest_value(key);
         if length > limit {
             return Err(WriteError::ValueTooLarge { length, limit });
         }
         self.check_room_for(key, length)?;
         Ok(length)
+    }
+
+    /// Bytes that a value of this key may take, so that it fits into every message that tells it.
+    pub(crate) fn largest_value(&self, key: &[u8]) -> usize {
+        /// Names of the sender and the owner, times, and what stands around them.
+        const AROUND: usize = 512;
+        let limits = self.limits();
+        let message = limits.frame.min(limits.expanded) as usize;
+        self.config.max_value.min(message.saturating_sub(key.len() + AROUND))
     }
 
     /// Whether there is room for a key with a value of so many bytes.

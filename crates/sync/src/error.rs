@@ -43,8 +43,8 @@ pub enum WriteError {
     },
     /// The value is too large.
     #[error(
-        "the value takes {length} bytes, the limit is {limit}: split it, or raise max_value on all \
-         nodes"
+        "the value takes {length} bytes, the limit is {limit}: split it, or raise max_value and, if \
+         that is not it, the limit of frames on all nodes"
     )]
     ValueTooLarge {
         /// How many bytes it takes.

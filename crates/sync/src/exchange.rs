@@ -43,7 +43,7 @@ pub(crate) struct Exchange {
     /// How long to wait until comparing again, when differences were found.
     again: Duration,
     /// This node was away for so long that the peer may have forgotten deletions: what the peer
-    /// lacks of this node's records up to that second is given up.
+    /// lacks of this node's records from before that second is given up.
     gives_up: Option<u64>,
 }
 
@@ -64,16 +64,18 @@ impl Exchange {
     }
 
     /// Does without what is over the bound.
-    fn add(&mut self, task: Task) {
-        let keys = |task: &Task| match task {
-            Task::Keys(keys) => keys.len(),
-            Task::List(_) | Task::Range(..) => 0,
-        };
-        let more = keys(&task);
-        let waiting = || self.tasks.iter().map(keys).sum::<usize>();
-        if self.tasks.len() < MAX_TASKS && (more == 0 || waiting() + more <= MAX_KEYS) {
-            self.tasks.push_back(task);
+    fn add(&mut self, mut task: Task) {
+        if self.tasks.len() >= MAX_TASKS {
+            return;
         }
+        if let Task::Keys(keys) = &mut task {
+            let waiting = self.tasks.iter().map(|task| match task {
+                Task::Keys(keys) => keys.len(),
+                Task::List(_) | Task::Range(..) => 0,
+            });
+            keys.truncate(MAX_KEYS.saturating_sub(waiting.sum()));
+        }
+        self.tasks.push_back(task);
     }
 }
 
@@ -300,7 +302,7 @@ impl Sync {
             }
             let record = self.table.get(key);
             let time = record.map_or(0, |record| record.stamp.version.time);
-            if !is_there && gives_up.is_some_and(|until| time <= until) {
+            if !is_there && gives_up.is_some_and(|until| time < until) {
                 given_up.push(key.clone());
                 continue;
             }

@@ -303,7 +303,7 @@ impl Sync {
         let length = value.as_deref().map_or(Ok(0), |value| encoded_len(value, &self.limits()));
         let has_room = length.is_ok_and(|length| {
             key.len() <= self.config.max_key
-                && length <= self.config.max_value
+                && length <= self.largest_value(key)
                 && (value.is_none() || self.check_room_for(key, length).is_ok())
         });
         if !has_room {
