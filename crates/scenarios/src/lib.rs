@@ -10,7 +10,7 @@ mod real;
 use std::collections::BTreeSet;
 
 use rs2p_simnet::{
-    FIGURES, Layer, Outcome, Scenario, ScenarioError, Settings, Vocabulary, planned_faults,
+    FIGURES, Outcome, Scenario, ScenarioError, Settings, Trial, Vocabulary, planned_faults,
 };
 use serde::Deserialize;
 
@@ -105,7 +105,7 @@ pub const LAYERS: &[LayerEntry] = &[with_processes::<MeshLayer>(layer_entry::<Me
 /// Figures that every layer has, each with what it means.
 pub const COMMON_FIGURES: &[(&str, &str)] = FIGURES;
 
-const fn layer_entry<L: Layer>() -> LayerEntry {
+const fn layer_entry<L: Trial>() -> LayerEntry {
     LayerEntry {
         name: L::NAME,
         vocabulary: L::VOCABULARY,
@@ -134,11 +134,11 @@ fn entry(source: &str) -> Result<&'static LayerEntry, ScenarioError> {
     })
 }
 
-fn read<L: Layer>(source: &str) -> Result<Scenario<L::Options, L::Workload>, ScenarioError> {
+fn read<L: Trial>(source: &str) -> Result<Scenario<L::Options, L::Workload>, ScenarioError> {
     Scenario::read(source, L::VOCABULARY)
 }
 
-fn check_layer<L: Layer>(source: &str) -> Result<Summary, ScenarioError> {
+fn check_layer<L: Trial>(source: &str) -> Result<Summary, ScenarioError> {
     let scenario = read::<L>(source)?;
     let settings = Settings { seed: 1, ..Settings::default() };
     Ok(Summary {
@@ -152,7 +152,7 @@ fn check_layer<L: Layer>(source: &str) -> Result<Summary, ScenarioError> {
     })
 }
 
-fn run_layer<L: Layer>(
+fn run_layer<L: Trial>(
     request: &Request,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Outcome, ScenarioError> {
@@ -167,7 +167,7 @@ fn run_layer<L: Layer>(
     Ok(rs2p_simnet::run::<L>(&scenario, &request.source, &settings(request), progress))
 }
 
-fn faults_of_layer<L: Layer>(request: &Request) -> Result<Vec<String>, ScenarioError> {
+fn faults_of_layer<L: Trial>(request: &Request) -> Result<Vec<String>, ScenarioError> {
     let scenario = read::<L>(&request.source)?;
     Ok(planned_faults::<L>(&scenario, &settings(request)))
 }

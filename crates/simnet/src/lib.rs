@@ -8,7 +8,6 @@ mod datagrams;
 mod fault;
 mod hold;
 mod invariant;
-mod layer;
 mod links;
 mod nemesis;
 mod network;
@@ -23,12 +22,12 @@ mod spread;
 mod streams;
 mod tamper;
 mod trace;
+mod trial;
 mod wheel;
 mod world;
 
 pub use fault::{Fault, FaultSpec, PlannedFault, Target};
 pub use invariant::{Broken, Violation, Watch};
-pub use layer::{Birth, Layer};
 pub use network::{Datagrams, Latency, Network, NotSquare};
 pub use outcome::{
     BoundOutcome, Distribution, Failure, FaultOutcome, Graph, GraphNode, Outcome, PhaseOutcome,
@@ -44,4 +43,5 @@ pub use spread::{Quantity, Span, Spread};
 pub use streams::stream;
 pub use tamper::{Fate, Tamper, Tampered};
 pub use trace::{Counts, Moment, TraceDigest, What};
+pub use trial::{NewNode, Trial};
 pub use world::World;

@@ -6,12 +6,12 @@ use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::fault::{Fault, PlannedFault};
-use crate::layer::Layer;
 use crate::outcome::FaultOutcome;
 use crate::rules::{Effect, NodeSet, Rule, RuleId};
 use crate::run::revive;
 use crate::sim::{Crash, NodeIndex};
 use crate::streams::stream;
+use crate::trial::Trial;
 use crate::world::World;
 
 /// The faults that have begun.
@@ -36,7 +36,7 @@ pub(crate) type Tick = (u64, Option<NodeIndex>);
 
 impl Nemesis {
     /// A fault begins. Tells what it wants done later.
-    pub(crate) fn begin<L: Layer>(
+    pub(crate) fn begin<L: Trial>(
         &mut self,
         world: &mut World<L::Machine>,
         planned: PlannedFault,
@@ -117,7 +117,7 @@ impl Nemesis {
     }
 
     /// It is time for what a fault wanted done.
-    pub(crate) fn tick<L: Layer>(
+    pub(crate) fn tick<L: Trial>(
         &mut self,
         world: &mut World<L::Machine>,
         number: usize,
@@ -158,7 +158,7 @@ impl Nemesis {
     }
 
     /// A fault ends: what it broke is mended.
-    pub(crate) fn end<L: Layer>(
+    pub(crate) fn end<L: Trial>(
         &mut self,
         world: &mut World<L::Machine>,
         number: usize,
@@ -176,7 +176,7 @@ impl Nemesis {
     }
 
     /// From now on nothing is wrong with the nodes of the core any more.
-    pub(crate) fn spare_core<L: Layer>(&mut self, world: &mut World<L::Machine>, layer: &mut L) {
+    pub(crate) fn spare_core<L: Trial>(&mut self, world: &mut World<L::Machine>, layer: &mut L) {
         for active in self.active.values_mut() {
             let (core, rest): (Vec<_>, Vec<_>) =
                 active.nodes.iter().partition(|node| world.is_core(**node));
@@ -190,7 +190,7 @@ impl Nemesis {
     }
 
     /// The run ends: what the faults did, by their numbers.
-    pub(crate) fn finish<L: Layer>(
+    pub(crate) fn finish<L: Trial>(
         mut self,
         world: &World<L::Machine>,
     ) -> BTreeMap<usize, FaultOutcome> {
@@ -228,7 +228,7 @@ fn take_down<M: rs2p_base::Machine>(world: &mut World<M>, node: NodeIndex, how: 
 }
 
 /// Undoes what a fault did to a node, and tells the hits that are counted there.
-fn mend<L: Layer>(
+fn mend<L: Trial>(
     world: &mut World<L::Machine>,
     fault: &Fault,
     node: NodeIndex,

@@ -9,7 +9,6 @@ use rand::seq::SliceRandom as _;
 use rs2p_base::{Endpoint, Machine};
 
 use crate::invariant::Violation;
-use crate::layer::{Birth, Layer};
 use crate::nemesis::Nemesis;
 use crate::outcome::{Failure, Graph, GraphNode, Outcome, PhaseOutcome, Series, Speed};
 use crate::scenario::{Plan, PlannedPhase, Scenario};
@@ -17,6 +16,7 @@ use crate::sim::{NodeIndex, Sim};
 use crate::streams::stream;
 use crate::tamper::Tampered;
 use crate::trace::{Counts, Moment};
+use crate::trial::{NewNode, Trial};
 use crate::world::World;
 
 /// What a run is to be like, beside its scenario.
@@ -34,7 +34,7 @@ pub struct Settings {
 
 /// The faults that a scenario plans for these settings, in words, by number.
 #[must_use]
-pub fn planned_faults<L: Layer>(
+pub fn planned_faults<L: Trial>(
     scenario: &Scenario<L::Options, L::Workload>,
     settings: &Settings,
 ) -> Vec<String> {
@@ -45,7 +45,7 @@ pub fn planned_faults<L: Layer>(
 /// Runs a scenario to its end, or to the first time that something does not hold which must.
 /// `progress` is told the share of virtual time that has passed. `source` is the scenario's text,
 /// for the record.
-pub fn run<L: Layer>(
+pub fn run<L: Trial>(
     scenario: &Scenario<L::Options, L::Workload>,
     source: &str,
     settings: &Settings,
@@ -111,7 +111,7 @@ pub fn run<L: Layer>(
     outcome
 }
 
-struct Runner<'a, L: Layer> {
+struct Runner<'a, L: Trial> {
     world: World<L::Machine>,
     layer: L,
     plan: Plan<L::Workload>,
@@ -139,7 +139,7 @@ enum Step {
     Sample,
 }
 
-impl<'a, L: Layer> Runner<'a, L> {
+impl<'a, L: Trial> Runner<'a, L> {
     /// Points of a series, at the most.
     const SAMPLES: u64 = 400;
 
@@ -338,8 +338,8 @@ impl<'a, L: Layer> Runner<'a, L> {
         let layer = &mut self.layer;
         let bug = layer.bug(node);
         self.world.sim.add(region, |address, seed| {
-            let birth = Birth { node, address, seeds, seed, lives: 0, former: None };
-            Tampered::new(layer.start(birth), bug)
+            let new = NewNode { node, address, seeds, seed, lives: 0, former: None };
+            Tampered::new(layer.start(new), bug)
         });
         self.world.disturb(node);
     }
@@ -382,7 +382,7 @@ impl<'a, L: Layer> Runner<'a, L> {
 }
 
 /// Starts a node again that is down.
-pub(crate) fn revive<L: Layer>(
+pub(crate) fn revive<L: Trial>(
     world: &mut World<L::Machine>,
     layer: &mut L,
     node: NodeIndex,
@@ -397,8 +397,8 @@ pub(crate) fn revive<L: Layer>(
     let bug = layer.bug(node);
     world.sim.restart(node, |address, seed, former| {
         let former = former.filter(|_| keep).map(Tampered::into_machine);
-        let birth = Birth { node, address, seeds, seed, lives, former };
-        Tampered::new(layer.start(birth), bug)
+        let new = NewNode { node, address, seeds, seed, lives, former };
+        Tampered::new(layer.start(new), bug)
     });
     world.byzantine.remove(&node);
     world.disturb(node);
@@ -429,7 +429,7 @@ fn failure(violation: &Violation) -> Failure {
 }
 
 /// The network as it is now. Of a large one a sample.
-fn graph<L: Layer>(world: &World<L::Machine>, layer: &L) -> Graph {
+fn graph<L: Trial>(world: &World<L::Machine>, layer: &L) -> Graph {
     const SHOWN: usize = 400;
     let mut shown: Vec<NodeIndex> = world.sim.nodes().collect();
     let of = shown.len() as u32;

@@ -11,7 +11,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_base::{NodeId, Protocol};
 use rs2p_mesh::{Mesh, MeshConfig, MeshEvent};
 use rs2p_simnet::{
-    Birth, Broken, Distribution, Layer, NodeIndex, Span, Spread, Tamper, Vocabulary, World,
+    Broken, Distribution, NewNode, NodeIndex, Span, Spread, Tamper, Trial, Vocabulary, World,
 };
 use serde::Deserialize;
 
@@ -98,11 +98,11 @@ impl MeshLayer {
     /// Nodes looked at in each check.
     const LOOKED_AT: usize = 256;
 
-    fn config(&self, birth: &Birth<Mesh>) -> MeshConfig {
+    fn config(&self, new: &NewNode<Mesh>) -> MeshConfig {
         let usual = MeshConfig::default();
         let is_endless = self.bug.as_deref() == Some("endless-memory");
         MeshConfig {
-            seeds: birth.seeds.clone(),
+            seeds: new.seeds.clone(),
             max_outgoing: self.options.max_outgoing.unwrap_or(usual.max_outgoing),
             max_peers: self.options.max_peers.unwrap_or(usual.max_peers),
             max_addresses: self.options.max_addresses.unwrap_or(usual.max_addresses),
@@ -132,7 +132,7 @@ impl MeshLayer {
     }
 }
 
-impl Layer for MeshLayer {
+impl Trial for MeshLayer {
     type Machine = Mesh;
     type Options = Options;
     type Workload = Workload;
@@ -187,21 +187,21 @@ impl Layer for MeshLayer {
         }
     }
 
-    fn start(&mut self, birth: Birth<Mesh>) -> Mesh {
-        let id = birth.former.as_ref().map_or_else(
+    fn start(&mut self, new: NewNode<Mesh>) -> Mesh {
+        let id = new.former.as_ref().map_or_else(
             || {
-                let salt = format!("life {} of run {}", birth.lives, self.seed);
-                NodeId::derive(&birth.address.to_string(), &self.protocol.id(), &salt)
+                let salt = format!("life {} of run {}", new.lives, self.seed);
+                NodeId::derive(&new.address.to_string(), &self.protocol.id(), &salt)
             },
             Mesh::id,
         );
-        let config = self.config(&birth);
-        let index = birth.node.0 as usize;
+        let config = self.config(&new);
+        let index = new.node.0 as usize;
         if self.ids.len() <= index {
             self.ids.resize(index + 1, id);
         }
         self.ids[index] = id;
-        Mesh::new(id, &self.protocol, Some(birth.address), config, birth.seed)
+        Mesh::new(id, &self.protocol, Some(new.address), config, new.seed)
     }
 
     fn bug(&mut self, node: NodeIndex) -> Option<Boxed> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
-use rs2p_simnet::{Distribution, Layer as _};
+use rs2p_simnet::{Distribution, Trial as _};
 use serde_json::Value;
 
 use super::said::{distribution, histogram};

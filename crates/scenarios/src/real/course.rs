@@ -483,7 +483,7 @@ const LATE: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {
-    use rs2p_simnet::{Layer, Scenario};
+    use rs2p_simnet::{Scenario, Trial};
 
     use super::*;
     use crate::MeshLayer;
@@ -507,7 +507,7 @@ mod tests {
                 { kind = "pause", at = "6 s" },
             ]
         "#;
-        type Read = Scenario<<MeshLayer as Layer>::Options, <MeshLayer as Layer>::Workload>;
+        type Read = Scenario<<MeshLayer as Trial>::Options, <MeshLayer as Trial>::Workload>;
         let scenario = Read::read(source, MeshLayer::VOCABULARY).unwrap();
         let plan = scenario.plan(1, None, MeshLayer::VOCABULARY);
         let kept = plan.faults.iter().filter(|fault| fault.number != 2);

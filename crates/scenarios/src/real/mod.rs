@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_simnet::{
-    Distribution, Graph, GraphNode, Layer, Outcome, PlannedFault, Scenario, ScenarioError,
-    Settings, Span, Speed,
+    Distribution, Graph, GraphNode, Outcome, PlannedFault, Scenario, ScenarioError, Settings, Span,
+    Speed, Trial,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -173,7 +173,7 @@ pub enum RealError {
 pub(crate) type Times = &'static [(&'static str, Option<&'static str>)];
 
 /// A layer whose nodes the program `rs2p` can run.
-pub(crate) trait RealLayer: Layer {
+pub(crate) trait RealLayer: Trial {
     /// The command of `rs2p`.
     const COMMAND: &'static str;
     /// Times in the workload.
@@ -192,7 +192,7 @@ pub(crate) trait Users<W> {
     /// A phase begins.
     fn begin(&mut self);
 
-    /// As [`Layer::next_act`].
+    /// As [`Trial::next_act`].
     fn next_act(
         &mut self,
         workload: &W,
@@ -201,7 +201,7 @@ pub(crate) trait Users<W> {
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<u64>;
 
-    /// As [`Layer::act`].
+    /// As [`Trial::act`].
     fn act(&mut self, fleet: &mut Fleet, workload: &W, rng: &mut Xoshiro256PlusPlus);
 
     /// A node has told something.

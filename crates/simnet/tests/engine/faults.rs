@@ -1,6 +1,6 @@
 //! Each kind of fault has its effect, and one that has none is told.
 
-use rs2p_simnet::{FaultOutcome, Layer as _, Outcome, Scenario, Settings, run};
+use rs2p_simnet::{FaultOutcome, Outcome, Scenario, Settings, Trial as _, run};
 
 use crate::layer::{NoOptions, Talk, Talking};
 

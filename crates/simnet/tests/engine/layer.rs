@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_base::{Input, Output, Time};
-use rs2p_simnet::{Birth, Broken, Distribution, Fate, Layer, NodeIndex, Tamper, Vocabulary, World};
+use rs2p_simnet::{
+    Broken, Distribution, Fate, NewNode, NodeIndex, Tamper, Trial, Vocabulary, World,
+};
 use serde::Deserialize;
 
 use crate::SECOND;
@@ -37,7 +39,7 @@ impl Talk {
     }
 }
 
-impl Layer for Talk {
+impl Trial for Talk {
     type Machine = Toy;
     type Options = NoOptions;
     type Workload = Talking;
@@ -51,9 +53,9 @@ impl Layer for Talk {
         Self
     }
 
-    fn start(&mut self, birth: Birth<Toy>) -> Toy {
-        let memory = birth.former.map_or(0, |former| former.memory) + 1;
-        Toy::new(birth.address, birth.seed).with_memory(memory)
+    fn start(&mut self, new: NewNode<Toy>) -> Toy {
+        let memory = new.former.map_or(0, |former| former.memory) + 1;
+        Toy::new(new.address, new.seed).with_memory(memory)
     }
 
     fn bug(&mut self, _: NodeIndex) -> Option<Box<dyn Tamper<Toy> + Send>> {

@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// A layer under test: how its nodes begin, what their users do, and what one who sees everything
 /// makes of it. It stands outside the nodes and judges by the truth, never by what a node believes.
-pub trait Layer: Sized {
+pub trait Trial: Sized {
     /// A node.
     type Machine: Machine;
     /// Options of the nodes in a scenario.
@@ -35,7 +35,7 @@ pub trait Layer: Sized {
     fn new(options: &Self::Options, seed: u64, bug: Option<&str>) -> Self;
 
     /// A node that starts.
-    fn start(&mut self, birth: Birth<Self::Machine>) -> Self::Machine;
+    fn start(&mut self, new: NewNode<Self::Machine>) -> Self::Machine;
 
     /// The bug planted in this node, where it is one that stands between the node and the world.
     fn bug(&mut self, node: NodeIndex) -> Option<Box<dyn Tamper<Self::Machine> + Send>>;
@@ -100,7 +100,7 @@ pub trait Layer: Sized {
 
 /// A node that is about to start.
 #[derive(Debug)]
-pub struct Birth<M> {
+pub struct NewNode<M> {
     /// Which.
     pub node: NodeIndex,
     /// At which address it is dialled.
