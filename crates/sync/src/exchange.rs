@@ -16,7 +16,7 @@ use rs2p_mesh::{OverMesh as _, PeerInfo, Received};
 use crate::event::SyncEvent;
 use crate::machine::{Sync, Timer};
 use crate::place;
-use crate::records::{read_list, read_parts, read_places};
+use crate::records::{Compared, read_list, read_parts, read_places};
 use crate::table::{BUCKET_BITS, Sum};
 use crate::version::{Stamp, Winner, settle};
 
@@ -43,8 +43,11 @@ pub(crate) struct Exchange {
     /// How long to wait until comparing again, when differences were found.
     again: Duration,
     /// This node was away for so long that the peer may have forgotten deletions: what the peer
-    /// lacks of this node's records from before that second is given up.
-    gives_up: Option<u64>,
+    /// lacks of this node's records from before that second is given up, and what the peer holds in
+    /// their place is taken.
+    pub(crate) gives_up: Option<u64>,
+    /// Up to when the peer knows of all deletions, in seconds.
+    known: u64,
 }
 
 /// Something to tell a peer when there is room on its link.
@@ -104,6 +107,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 impl Sync {
     pub(crate) fn begin_exchange(&mut self, now: Time, peer: &PeerInfo) {
         self.exchanges.insert(peer.id, Exchange { again: AGAIN, ..Exchange::default() });
+        self.met.get_or_insert(now);
         // One of the two begins.
         if peer.outgoing {
             self.compare_with(now, peer.id);
@@ -118,6 +122,7 @@ impl Sync {
         if self.exchanges.is_empty() {
             self.timers.set(Timer::Compare, None);
             self.timers.set(Timer::Spread, None);
+            self.met = None;
         }
     }
 
@@ -175,7 +180,8 @@ impl Sync {
     }
 
     pub(crate) fn on_compare(&mut self, now: Time, received: &Received) {
-        let Some((forgotten, parts, wants_lists)) = read_parts(received, self) else {
+        let Some(Compared { forgotten, known, parts, wants_lists }) = read_parts(received, self)
+        else {
             self.counts.malformed += 1;
             return;
         };
@@ -187,6 +193,7 @@ impl Sync {
         let (peer, link, own_id) = (received.neighbour(), received.link(), self.id());
         let Some(exchange) = self.exchanges.get_mut(&peer) else { return };
         let is_whole = parts.first().is_some_and(|part| part.range == (0..=u64::MAX));
+        exchange.known = known;
         let asked = exchange.asked.take().filter(|asked| now.since(*asked) < PATIENCE);
         if is_whole && asked.is_some() && own_id > peer && !wants_lists {
             // Both ask at once: the larger one is answered.
@@ -194,7 +201,7 @@ impl Sync {
             return;
         }
         if parts.is_empty() {
-            self.on_same(now, peer, forgotten);
+            self.on_same(now, peer, forgotten, known);
             return;
         }
         if self.synced > 0 && self.synced < forgotten {
@@ -207,7 +214,16 @@ impl Sync {
             self.timers.set(Timer::Again(peer), Some(now + 2 * QUIET));
             return;
         }
+        let whole = self.table.sum(&(0..=u64::MAX));
+        let is_different = is_whole && parts.iter().any(|part| part.sum != whole);
+        if is_different && !self.may_settle(now, known) {
+            self.timers.set(Timer::Again(peer), Some(now + AGAIN));
+            return;
+        }
         let gives_up = self.exchanges.get(&peer).is_some_and(|it| it.gives_up.is_some());
+        // A list would not tell the peer that it has to give up anything.
+        let peer_gives_up = is_whole && known > 0 && known < self.forgotten;
+        let is_small = |count: u64| count <= SMALL && !peer_gives_up;
         let mut differing = Vec::new();
         let mut tasks = Vec::new();
         for part in &parts {
@@ -228,7 +244,7 @@ impl Sync {
                 let is_all = range == (0..=u64::MAX);
                 let ranges = if is_all { vec![0..=half, half + 1..=u64::MAX] } else { vec![range] };
                 differing.extend(ranges.into_iter().map(|range| Part { range, sum }));
-            } else if sum.count.saturating_add(part.sum.count) <= SMALL
+            } else if is_small(sum.count.saturating_add(part.sum.count))
                 || range.start() == range.end()
             {
                 tasks.push(Task::List(range));
@@ -242,7 +258,7 @@ impl Sync {
         if differing.is_empty() && tasks.is_empty() {
             if is_whole {
                 self.tell_parts(now, link, &[], false);
-                self.on_same(now, peer, forgotten);
+                self.on_same(now, peer, forgotten, known);
             }
             return;
         }
@@ -256,15 +272,30 @@ impl Sync {
         tasks.into_iter().for_each(|task| self.add_task(peer, task));
     }
 
-    /// This node and a peer know the same.
-    fn on_same(&mut self, now: Time, peer: NodeId, forgotten: u64) {
+    /// This node and a peer know the same. `known`: up to when the peer knows of all deletions.
+    fn on_same(&mut self, now: Time, peer: NodeId, forgotten: u64, known: u64) {
         self.counts.same += 1;
-        self.synced = self.synced.max(self.clock(now));
+        let clock = self.clock(now);
+        let known = if self.may_settle(now, known) { clock } else { known.min(clock) };
+        self.synced = self.synced.max(known);
         self.forgotten = self.forgotten.max(forgotten);
         self.timers.set(Timer::Again(peer), None);
         if let Some(exchange) = self.exchanges.get_mut(&peer) {
             (exchange.gives_up, exchange.again) = (None, AGAIN);
         }
+    }
+
+    /// Whether differences with a peer may be settled now, which knows of all deletions up to that
+    /// second. Two that were both away for so long that deletions have been forgotten meanwhile
+    /// would take each other's word for what has been deleted: they wait for somebody who was there,
+    /// and begin by themselves only when nobody was.
+    fn may_settle(&self, now: Time, known: u64) -> bool {
+        let oldest = self.oldest_remembered(self.clock(now));
+        let was_there = |known: u64| known > 0 && known >= oldest;
+        let is_new_network = self.synced == 0 && known == 0;
+        let waits = self.met.is_some_and(|met| now.since(met) < 2 * self.config.compare);
+        let is_one_there = self.exchanges.values().any(|exchange| was_there(exchange.known));
+        was_there(self.synced) || was_there(known) || is_new_network || !(waits || is_one_there)
     }
 
     /// Differences are being settled: sees to it later that none are left.
@@ -302,14 +333,16 @@ impl Sync {
             }
             let record = self.table.get(key);
             let time = record.map_or(0, |record| record.stamp.version.time);
-            if !is_there && gives_up.is_some_and(|until| time < until) {
-                given_up.push(key.clone());
-                continue;
-            }
+            let is_given_up = gives_up.is_some_and(|until| time < until);
             if is_there {
                 wanted.push(place);
             }
-            told.push_back(key.clone());
+            match (is_given_up, is_there) {
+                (false, _) => told.push_back(key.clone()),
+                (true, false) => given_up.push(key.clone()),
+                // It gives way to what the peer is about to tell.
+                (true, true) => {}
+            }
         }
         wanted.extend(theirs.map(|(place, _)| place));
         for key in given_up {

@@ -37,9 +37,11 @@ pub struct Sync {
     /// The peer that is telling this node much just now, and when it last did.
     pub(crate) receiving: Option<(NodeId, Time)>,
     pub(crate) timers: Deadlines<Timer>,
-    /// When all that is known of the keys was last the same as at a peer, in seconds of the
-    /// network's time.
+    /// Up to when all deletions are known: when all that is known of the keys was last the same as
+    /// at a peer that had been there all the while, in seconds of the network's time.
     pub(crate) synced: u64,
+    /// Since when there have been peers to compare with.
+    pub(crate) met: Option<Time>,
     /// The latest deletion that has been forgotten, here or at those from whom this node knows, in
     /// seconds.
     pub(crate) forgotten: u64,
@@ -95,6 +97,7 @@ impl Sync {
             receiving: None,
             timers: Deadlines::new(),
             synced: 0,
+            met: None,
             forgotten: 0,
             journal: Journal::default(),
             counts: SyncCounts::default(),

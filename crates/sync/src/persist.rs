@@ -76,6 +76,14 @@ impl Sync {
         Changes { records, memory, count: self.journal.noted() }
     }
 
+    /// All that is known of a key now, in the form in which [`take_changes`](Self::take_changes)
+    /// gives it: nodes that know the same give the same bytes. `None` when nothing is known, not
+    /// even a deletion.
+    #[must_use]
+    pub fn record(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        self.table.get(key.as_ref()).map(write_record)
+    }
+
     /// Takes back what [`take_changes`](Self::take_changes) gave in a former life. To be called
     /// before the node starts.
     ///

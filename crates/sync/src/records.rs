@@ -26,9 +26,9 @@ const MAX_READ: usize = 4_096;
 impl Sync {
     /// Asks a peer to compare parts; none of them says that all is the same.
     pub(crate) fn tell_parts(&mut self, now: Time, link: LinkId, parts: &[Part], lists: bool) {
-        let forgotten = self.forgotten;
-        let room = 32 * parts.len();
-        self.tell_peer(now, link, COMPARE, 4, room, |writer| {
+        let (forgotten, known) = (self.forgotten, self.synced);
+        let room = 32 * parts.len() + 16;
+        self.tell_peer(now, link, COMPARE, 5, room, |writer| {
             writer.unsigned(forgotten);
             writer.unsigned(lists.into());
             writer.array(4 * parts.len(), |writer| {
@@ -37,6 +37,7 @@ impl Sync {
                     numbers.into_iter().for_each(|number| writer.unsigned(number));
                 }
             });
+            writer.unsigned(known);
         });
     }
 
@@ -131,6 +132,8 @@ impl Sync {
         for owner in owners {
             known.push(self.owners.intern(owner.text_bytes()?, owner.form()?)?);
         }
+        let exchange = self.exchanges.get(&received.neighbour());
+        let gives_up = exchange.and_then(|exchange| exchange.gives_up);
         let mut taken = 0;
         let passes_on = self.has_old_peers();
         while let Some(key) = payload.next() {
@@ -139,7 +142,10 @@ impl Sync {
             let key = key.text_bytes()?;
             let held = self.table.get(key).filter(|_| passes_on);
             let before = held.and_then(|held| Theirs::same(&held.stamp));
-            let verdict = self.adopt(now, key, value, stamp);
+            let verdict = match gives_up {
+                Some(until) => self.adopt_giving_up(now, key, value, stamp, until),
+                None => self.adopt(now, key, value, stamp),
+            };
             if passes_on && verdict == Verdict::Taken {
                 self.pass_on(key, before.as_ref(), received.neighbour());
             }
@@ -165,12 +171,21 @@ fn read_record(payload: &mut Elements<'_>, owners: &[Owner]) -> Option<(Value, S
     Some((value, Stamp { version: Version { after, start, owner, time, seq }, lease, content }))
 }
 
-/// The latest deletion that the peer has forgotten, the parts to compare, and whether it wants
-/// lists of what differs.
-pub(crate) fn read_parts(received: &Received, sync: &Sync) -> Option<(u64, Vec<Part>, bool)> {
+/// What a peer wants compared.
+pub(crate) struct Compared {
+    /// The latest deletion that the peer has forgotten, in seconds.
+    pub(crate) forgotten: u64,
+    /// Up to when the peer knows of all deletions, in seconds; 0 when it knows of nothing.
+    pub(crate) known: u64,
+    pub(crate) parts: Vec<Part>,
+    /// Whether it wants lists of what differs.
+    pub(crate) wants_lists: bool,
+}
+
+pub(crate) fn read_parts(received: &Received, sync: &Sync) -> Option<Compared> {
     let mut payload = received.message().elements(&sync.limits()).ok()?;
     let forgotten = payload.nth(1)?.as_u64()?;
-    let lists = payload.next()?.as_u64()? > 0;
+    let wants_lists = payload.next()?.as_u64()? > 0;
     let mut numbers = payload.next()?.as_array()?;
     if numbers.len() > 4 * MAX_READ {
         return None;
@@ -187,7 +202,8 @@ pub(crate) fn read_parts(received: &Received, sync: &Sync) -> Option<(u64, Vec<P
         }
         parts.push(Part { range, sum });
     }
-    Some((forgotten, parts, lists))
+    let known = payload.next()?.as_u64()?;
+    Some(Compared { forgotten, known, parts, wants_lists })
 }
 
 type Listed = (RangeInclusive<u64>, Vec<(u64, u64)>);

@@ -290,6 +290,28 @@ impl Sync {
         self.take(now, key, value, new)
     }
 
+    /// As [`adopt`](Self::adopt), on a node that was away for longer than deletions are remembered.
+    /// A key that has been deleted and written anew meanwhile has a version that knows nothing of
+    /// the one held from before that second, and may rank below it.
+    pub(crate) fn adopt_giving_up(
+        &mut self,
+        now: Time,
+        key: &[u8],
+        value: Option<Arc<Value>>,
+        new: Stamp,
+        until: u64,
+    ) -> Verdict {
+        let held = self.table.get(key);
+        let is_given_up = held.is_some_and(|held| held.stamp.version.time < until);
+        match self.adopt(now, key, value.clone(), new.clone()) {
+            Verdict::Lost if is_given_up => {
+                self.counts.given_up += 1;
+                self.take(now, key, value, new)
+            }
+            verdict => verdict,
+        }
+    }
+
     /// Holds a write of another node's, if it is within bounds.
     fn take(&mut self, now: Time, key: &[u8], value: Option<Arc<Value>>, stamp: Stamp) -> Verdict {
         let clock = self.clock(now);

@@ -21,7 +21,7 @@ fn with_keys(count: usize) -> (Bench, PeerIndex) {
 /// A question about parts: first and last place, digest, count.
 fn compare(forgotten: u64, lists: u64, parts: &[[u64; 4]]) -> Vec<Value> {
     let numbers = parts.iter().flatten().map(|number| Value::from(*number)).collect();
-    vec![COMPARE.into(), forgotten.into(), lists.into(), Value::Array(numbers)]
+    vec![COMPARE.into(), forgotten.into(), lists.into(), Value::Array(numbers), 0.into()]
 }
 
 fn list(first: u64, last: u64, items: &[(u64, u64)]) -> Vec<Value> {

@@ -11,5 +11,6 @@ mod lies;
 mod network;
 mod old_peers;
 mod recorded;
+mod reset;
 mod tombstones;
 mod writes;
