@@ -30,6 +30,15 @@ pub const BUILT_IN: &[BuiltIn] = built_in![
     "mesh/memory",
     "mesh/chaos",
     "mesh/core",
+    "sync/converge",
+    "sync/loss",
+    "sync/churn",
+    "sync/partition",
+    "sync/clock",
+    "sync/crash",
+    "sync/leases",
+    "sync/tombstones",
+    "sync/chaos",
 ];
 
 /// What a tour shows: which of them, with how many nodes.
@@ -44,4 +53,13 @@ pub const TOUR: &[(&str, u32)] = &[
     ("mesh/memory", 30),
     ("mesh/chaos", 100),
     ("mesh/core", 100),
+    ("sync/converge", 40),
+    ("sync/loss", 40),
+    ("sync/churn", 40),
+    ("sync/partition", 40),
+    ("sync/clock", 40),
+    ("sync/crash", 40),
+    ("sync/leases", 40),
+    ("sync/tombstones", 40),
+    ("sync/chaos", 40),
 ];

@@ -6,6 +6,7 @@
 mod built_in;
 mod mesh;
 mod real;
+mod sync;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ use real::RealLayer;
 pub use built_in::{BUILT_IN, BuiltIn, TOUR};
 pub use mesh::MeshLayer;
 pub use real::{Both, Interrupts, MAX_PROCESSES, RealError, RealRequest, real};
+pub use sync::SyncLayer;
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +102,8 @@ pub struct LayerEntry {
 }
 
 /// The layers that scenarios can try.
-pub const LAYERS: &[LayerEntry] = &[with_processes::<MeshLayer>(layer_entry::<MeshLayer>())];
+pub const LAYERS: &[LayerEntry] =
+    &[with_processes::<MeshLayer>(layer_entry::<MeshLayer>()), layer_entry::<SyncLayer>()];
 
 /// Figures that every layer has, each with what it means.
 pub const COMMON_FIGURES: &[(&str, &str)] = FIGURES;

@@ -76,6 +76,51 @@ fn mesh_core_holds() {
 }
 
 #[test]
+fn sync_converge_holds() {
+    assert_holds("sync/converge", 6, 1..11);
+}
+
+#[test]
+fn sync_loss_holds() {
+    assert_holds("sync/loss", 6, 1..11);
+}
+
+#[test]
+fn sync_churn_holds() {
+    assert_holds("sync/churn", 10, 1..11);
+}
+
+#[test]
+fn sync_partition_holds() {
+    assert_holds("sync/partition", 4, 1..11);
+}
+
+#[test]
+fn sync_clock_holds() {
+    assert_holds("sync/clock", 10, 1..11);
+}
+
+#[test]
+fn sync_crash_holds() {
+    assert_holds("sync/crash", 6, 1..11);
+}
+
+#[test]
+fn sync_leases_holds() {
+    assert_holds("sync/leases", 6, 1..11);
+}
+
+#[test]
+fn sync_tombstones_holds() {
+    assert_holds("sync/tombstones", 4, 1..11);
+}
+
+#[test]
+fn sync_chaos_holds() {
+    assert_holds("sync/chaos", 6, 1..11);
+}
+
+#[test]
 fn every_scenario_has_its_test_here_and_its_place_in_the_tour() {
     let tests = include_str!("scenarios.rs");
     for scenario in BUILT_IN {
@@ -91,6 +136,10 @@ const FOUND: &[(&str, &str, u32, u64)] = &[
     ("endless-memory", "mesh/memory", 20, 1),
     ("lost-close", "mesh/crash", 40, 3),
     ("lying-list", "mesh/flood", 40, 3),
+    ("future-lease", "sync/leases", 6, 1),
+    ("distant-lease", "sync/leases", 8, 1),
+    ("lost-tombstone", "sync/tombstones", 5, 1),
+    ("odd-ties", "sync/leases", 6, 2),
 ];
 
 #[test]

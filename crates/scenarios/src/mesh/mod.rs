@@ -15,6 +15,8 @@ use rs2p_simnet::{
 };
 use serde::Deserialize;
 
+pub(crate) use said::{distribution, histogram};
+
 use said::Said;
 
 type Boxed = Box<dyn Tamper<Mesh> + Send>;

@@ -52,7 +52,7 @@ impl Default for Said {
 }
 
 /// Of microseconds up to an hour, or of links, told apart to three digits.
-pub(super) fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(3_600_000_000, 3)
         .unwrap_or_else(|_| unreachable!("three digits are few enough"))
 }
@@ -180,7 +180,7 @@ impl Broadcast {
     }
 }
 
-pub(super) fn distribution(
+pub(crate) fn distribution(
     name: &str,
     unit: &str,
     from: &Histogram<u64>,
