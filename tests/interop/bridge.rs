@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::node::{Dialling, Node};
+use crate::node::{Dialling, Node, stay_put};
 use crate::peer::{Kind, Peer};
 use crate::run;
 
@@ -110,8 +110,8 @@ fn two_of_us_with_py2p_and_js2p_at_either_end() {
 fn two_of_us_with_py2p_and_js2p_between_us() {
     run(async {
         let (one, two, py, js) = tokio::join!(
-            Node::start_with(|builder| builder.mesh_config(quiet())),
-            Node::start_with(|builder| builder.mesh_config(quiet())),
+            Node::start_with(|builder| builder.mesh_config(stay_put())),
+            Node::start_with(|builder| builder.mesh_config(stay_put())),
             Peer::start(Kind::Py),
             Peer::start(Kind::Js)
         );
@@ -126,9 +126,4 @@ fn two_of_us_with_py2p_and_js2p_between_us() {
         py.finish().await;
         js.finish().await;
     });
-}
-
-/// Dials nobody by itself.
-fn quiet() -> rs2p::mesh::MeshConfig {
-    rs2p::mesh::MeshConfig { max_outgoing: 0, ..Default::default() }
 }

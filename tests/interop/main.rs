@@ -16,6 +16,7 @@ mod networks;
 mod node;
 mod peer;
 mod requests;
+mod sync;
 mod two_links;
 mod values;
 
@@ -31,6 +32,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs a test in a runtime of its own.
 fn run(test: impl Future<Output = ()>) {
+    run_within(LIMIT, test);
+}
+
+/// As [`run`], for a test that may take longer than others.
+fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -39,6 +45,6 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(async {
         // Peers are dropped after this has panicked, and know then that the test has failed.
         let mut test = pin!(test);
-        assert!(timeout(LIMIT, test.as_mut()).await.is_ok(), "over {LIMIT:?} in all");
+        assert!(timeout(limit, test.as_mut()).await.is_ok(), "over {limit:?} in all");
     });
 }

@@ -2,7 +2,9 @@
 
 use rs2p::base::net::{EventStream, StreamConfig};
 use rs2p::base::{Endpoint, NodeId};
-use rs2p::mesh::{MeshBuilder, MeshEvent, MeshSocket, PeerInfo, Received};
+use rs2p::mesh::{
+    Mesh, MeshBuilder, MeshConfig, MeshEvent, MeshSocket, OverMesh, PeerInfo, Received,
+};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -12,9 +14,9 @@ use crate::PATIENCE;
 use crate::peer::{Kind, Peer};
 use crate::values::{alike, from_json, to_json};
 
-/// A mesh node, and what it has told so far.
-pub(crate) struct Node {
-    pub(crate) socket: MeshSocket,
+/// A mesh node, or one of a layer over the mesh, and what its mesh has told so far.
+pub(crate) struct Node<M: OverMesh = Mesh> {
+    pub(crate) socket: MeshSocket<M>,
     heard: Vec<Heard>,
     events: EventStream<MeshEvent>,
     log: Vec<MeshEvent>,
@@ -43,15 +45,7 @@ impl Node {
     }
 
     pub(crate) async fn start_with(configure: impl FnOnce(MeshBuilder) -> MeshBuilder) -> Self {
-        let socket = configure(MeshSocket::builder()).start().await.expect("it starts");
-        // Messages have a stream of their own, on which none is lost.
-        let all_but_messages = |event: &MeshEvent| match event {
-            MeshEvent::Message(_) => None,
-            event => Some(event.clone()),
-        };
-        let config = StreamConfig { events: 100_000, ..StreamConfig::default() };
-        let events = socket.node().subscribe(config, all_but_messages, |_| 0).expect("it runs");
-        Self { socket, heard: Vec::new(), events, log: Vec::new() }
+        Self::over(configure(MeshSocket::builder()).start().await.expect("it starts"))
     }
 
     /// A node of ours and one of the originals, with a link that is ready at both ends.
@@ -60,6 +54,20 @@ impl Node {
         let mut ours = ours;
         ours.link(&mut peer, dialling).await;
         (ours, peer)
+    }
+}
+
+impl<M: OverMesh> Node<M> {
+    /// A node that has just been started.
+    pub(crate) fn over(socket: MeshSocket<M>) -> Self {
+        // Messages have a stream of their own, on which none is lost.
+        let all_but_messages = |event: &M::Event| match M::mesh_event(event) {
+            None | Some(MeshEvent::Message(_)) => None,
+            Some(event) => Some(event.clone()),
+        };
+        let config = StreamConfig { events: 100_000, ..StreamConfig::default() };
+        let events = socket.node().subscribe(config, all_but_messages, |_| 0).expect("it runs");
+        Self { socket, heard: Vec::new(), events, log: Vec::new() }
     }
 
     /// Opens a link to a peer, and waits until both ends are ready.
@@ -147,11 +155,16 @@ impl Node {
 
     /// How often a link to this node was lost so far.
     pub(crate) fn times_lost(&mut self, id: NodeId) -> usize {
+        let is_it = |event: &&MeshEvent| matches!(event, MeshEvent::Disconnected { peer, .. } if *peer == id);
+        self.told().iter().filter(is_it).count()
+    }
+
+    /// What the mesh has told so far, messages left out.
+    pub(crate) fn told(&mut self) -> &[MeshEvent] {
         while let Some(event) = self.events.try_recv() {
             self.log.push(event.expect("no event is lost"));
         }
-        let is_it = |event: &&MeshEvent| matches!(event, MeshEvent::Disconnected { peer, .. } if *peer == id);
-        self.log.iter().filter(is_it).count()
+        &self.log
     }
 
     /// Waits for a message with these packets.
@@ -169,6 +182,11 @@ impl Node {
     /// Whether it hears these packets within a second.
     pub(crate) async fn hears_soon(&mut self, packets: &Json) -> bool {
         timeout(Duration::from_secs(1), self.hears(packets.clone())).await.is_ok()
+    }
+
+    /// Whether any message has come, heard or waiting to be.
+    pub(crate) async fn hears_anything(&mut self) -> bool {
+        !self.heard.is_empty() || timeout(Duration::ZERO, self.socket.recv()).await.is_ok()
     }
 
     /// The messages heard so far, in order.
@@ -212,6 +230,11 @@ impl Node {
     fn report(&self) -> String {
         format!("our events: {:#?}\n{:#?}", self.log, self.socket.status())
     }
+}
+
+/// Dials nobody by itself.
+pub(crate) fn stay_put() -> MeshConfig {
+    MeshConfig { max_outgoing: 0, ..MeshConfig::default() }
 }
 
 pub(crate) fn values(packets: &Json) -> Vec<rs2p::wire::Value> {

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use rs2p::mesh::MeshConfig;
 use serde_json::json;
 
-use crate::node::{Dialling, Node};
+use crate::node::{Dialling, Node, stay_put};
 use crate::peer::{Kind, Peer};
 use crate::run;
 
@@ -126,9 +125,4 @@ fn py2p_dials_a_node_that_we_list() {
 #[ignore = "cargo xtask interop runs it"]
 fn js2p_dials_a_node_that_we_list() {
     run(it_dials_whom_we_list(Kind::Js));
-}
-
-/// Dials nobody by itself.
-fn stay_put() -> MeshConfig {
-    MeshConfig { max_outgoing: 0, ..MeshConfig::default() }
 }

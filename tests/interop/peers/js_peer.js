@@ -282,6 +282,7 @@ function parseArguments() {
             subnet: { type: "string" },
             transport: { type: "string", default: "Plaintext" },
             "no-leasing": { type: "boolean", default: false },
+            "default-leasing": { type: "boolean", default: false },
             compression: { type: "string", default: "default" },
         },
     });
@@ -298,7 +299,8 @@ async function main() {
     const port = Number(args.port) || (await freePort(host));
     const protocol = new js2p.base.Protocol(args.subnet || args.kind, args.transport);
     const Peer = kinds[args.kind];
-    const peer = new Peer(Peer.create(host, port, protocol, !args["no-leasing"]));
+    const leasing = args["default-leasing"] ? undefined : !args["no-leasing"];
+    const peer = new Peer(Peer.create(host, port, protocol, leasing));
     await new Promise((resolve) => peer.node.incoming.on("listening", resolve));
     emit({ event: "ready", id: peer.node.id, host, port });
 
