@@ -276,7 +276,7 @@ impl Sync {
         stack
             .below
             .finish_broadcast(now, writer, |id, kind| hazards.may(kind, hand_overs.get(&id)))?;
-        self.forget_repeats(key, &hazards);
+        self.on_told(key, &hazards);
         self.counts.written += 1;
         self.put(now, key, value.map(Arc::new), stamp);
         self.settle(now);

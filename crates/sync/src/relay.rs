@@ -70,6 +70,10 @@ impl Hazards {
         self
     }
 
+    pub(crate) fn is_deletion(&self) -> bool {
+        self.is_deletion
+    }
+
     /// Whether a peer may be told, which is still being handed what it lacks.
     pub(crate) fn may(&self, kind: PeerKind, hand_over: Option<&HandOver>) -> bool {
         match kind {

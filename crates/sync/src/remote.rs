@@ -375,7 +375,7 @@ impl Sync {
     fn relay(&mut self, now: Time, received: &Received, key: &[u8], hazards: &Hazards) {
         let Self { stack, hand_overs, .. } = self;
         stack.below.relay_where(now, received, |id, kind| hazards.may(kind, hand_overs.get(&id)));
-        self.forget_repeats(key, hazards);
+        self.on_told(key, hazards);
     }
 
     fn author(&mut self, received: &Received) -> Option<Owner> {

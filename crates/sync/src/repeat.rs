@@ -1,7 +1,7 @@
 //! What an old peer has missed is told to it once more, as its author told it: because it was away,
 //! or because it came here by no broadcast.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use rs2p_base::{LinkId, NodeId, Time};
@@ -15,9 +15,20 @@ use crate::place;
 use crate::relay::{Hazards, js_survives};
 use crate::version::Stamp;
 
-/// Keys of which a peer knows an older state, with what it knows, if anything: as many as there are
-/// keys at the most.
-pub(crate) type Repeats = BTreeMap<Bytes, Option<Theirs>>;
+/// What an old peer is to be told once more.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    /// Keys of which it knows an older state, with what it knows, if anything: as many as there are
+    /// keys at the most.
+    waiting: BTreeMap<Bytes, Option<Theirs>>,
+    /// Keys of which it was told on this link that they are deleted. What it handed over of them
+    /// was under way then, and py2p drops who tells it of a deletion twice.
+    deleted: BTreeSet<Bytes>,
+}
+
+/// An old peer hands over right after the handshake. When there have been so many deletions since,
+/// none of it is under way any more.
+const MAX_DELETED: usize = 4_096;
 
 /// What an old peer holds of a key.
 #[derive(Clone, Debug)]
@@ -41,8 +52,13 @@ impl Sync {
     /// An old peer holds something else than this node, which may have to be told to it.
     pub(crate) fn plan_repeat(&mut self, peer: NodeId, key: &[u8], theirs: Theirs) {
         let is_old = matches!(self.kind(peer), Some(PeerKind::Py2p | PeerKind::Js2p));
+        let is_deleted = self.table.value(key).is_none();
         if let Some(key) = self.table.own_key(key).filter(|_| is_old) {
-            self.with_repeats(peer, |repeats| drop(repeats.insert(key, Some(theirs))));
+            self.with_repeats(peer, |repeats| {
+                if !is_deleted || !repeats.deleted.contains(&key) {
+                    repeats.waiting.insert(key, Some(theirs));
+                }
+            });
         }
     }
 
@@ -65,20 +81,26 @@ impl Sync {
         let old: Vec<NodeId> = old.map(|peer| peer.id).collect();
         for peer in old {
             self.with_repeats(peer, |repeats| {
-                repeats.entry(key.clone()).or_insert_with(|| before.cloned());
+                repeats.waiting.entry(key.clone()).or_insert_with(|| before.cloned());
             });
         }
     }
 
-    /// A broadcast has told peers of this key what waits to be told.
-    pub(crate) fn forget_repeats(&mut self, key: &[u8], hazards: &Hazards) {
-        let peers: Vec<NodeId> = self.repeats.keys().copied().collect();
-        for peer in peers {
-            let kind = self.kind(peer);
-            let is_told = kind.is_some_and(|kind| hazards.may(kind, self.hand_overs.get(&peer)));
-            if is_told && let Some(repeats) = self.repeats.get_mut(&peer) {
-                repeats.remove(key);
-            }
+    /// A broadcast has told peers of this key what waited to be told.
+    pub(crate) fn on_told(&mut self, key: &[u8], hazards: &Hazards) {
+        if self.repeats.is_empty() && !hazards.is_deletion() {
+            return;
+        }
+        let old = self.mesh().peers().filter(|peer| peer.kind != PeerKind::Rs2p);
+        let told = old.filter(|peer| hazards.may(peer.kind, self.hand_overs.get(&peer.id)));
+        let told: Vec<NodeId> = told.map(|peer| peer.id).collect();
+        for peer in told {
+            self.with_repeats(peer, |repeats| {
+                repeats.waiting.remove(key);
+                if hazards.is_deletion() && repeats.deleted.len() < MAX_DELETED {
+                    repeats.deleted.insert(Bytes::copy_from_slice(key));
+                }
+            });
         }
     }
 
@@ -91,15 +113,16 @@ impl Sync {
 
     /// Tells old peers more of what they have missed, as far as there is room on their links.
     pub(crate) fn repeat_more(&mut self, now: Time) {
-        if self.repeats.is_empty() {
+        let waits = |(_, repeats): &(&NodeId, &Repeats)| !repeats.waiting.is_empty();
+        if !self.repeats.iter().any(|it| waits(&it)) {
             return;
         }
-        let peers: Vec<NodeId> = self.repeats.keys().copied().collect();
+        let peers: Vec<NodeId> = self.repeats.iter().filter(waits).map(|(id, _)| *id).collect();
         for peer in peers {
             let Some(mut repeats) = self.repeats.remove(&peer) else { continue };
             let Some(link) = self.mesh().peer(peer).map(|peer| peer.link) else { continue };
             while self.has_bulk_room(link)
-                && let Some((key, theirs)) = repeats.pop_first()
+                && let Some((key, theirs)) = repeats.waiting.pop_first()
             {
                 match theirs {
                     Some(theirs) => self.repeat(now, (peer, link), &key, &theirs),
@@ -109,9 +132,7 @@ impl Sync {
                     }
                 }
             }
-            if !repeats.is_empty() {
-                self.repeats.insert(peer, repeats);
-            }
+            self.repeats.insert(peer, repeats);
         }
     }
 

@@ -196,3 +196,20 @@ fn what_a_broadcast_has_told_is_not_repeated() {
     let deletions = told.iter().filter(|(_, value)| value == "nil");
     assert_eq!(deletions.count(), 1, "{told:.200?}");
 }
+
+/// It was told of the deletion while that was under way.
+#[test]
+fn what_py2p_hands_over_of_a_key_that_is_just_deleted_is_not_answered() {
+    let mut bench = Bench::new(SyncConfig::default());
+    bench.set("key", 1);
+    let py = bench.join(Kind::Py2p);
+    bench.del("key");
+    assert_eq!(bench.stored(py), ["key", "key"]);
+    bench.hand_over(py, (100, IdForm::Bin), 0, "key", 1);
+    assert!(bench.stored(py).is_empty());
+    // On another link it is.
+    bench.leave(py);
+    let py = bench.join_as(id(1), Kind::Py2p);
+    bench.hand_over(py, (100, IdForm::Bin), 0, "key", 1);
+    assert_eq!(bench.stored(py), ["key"]);
+}

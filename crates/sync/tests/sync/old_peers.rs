@@ -249,7 +249,9 @@ fn a_deleted_key_does_not_come_back_from_an_old_peer_that_missed_the_deletion() 
         let form = if kind == Kind::Py2p { IdForm::Bin } else { IdForm::Str };
         bench.set_by(speaker, 7, 0, "gone", 1);
         bench.seconds(10);
+        bench.leave(old);
         bench.set_by(speaker, 7, 0, "gone", Value::Nil);
+        let old = bench.join(kind);
         bench.clear();
         for seconds in [-20, -10, 0] {
             bench.hand_over(old, (7, form), seconds, "gone", 1);
