@@ -355,7 +355,9 @@ impl Link {
             return None;
         }
         if self.peer.is_some() {
-            if message.sub_flag() == Some(SubFlag::Peers) {
+            if message.sub_flag() == Some(SubFlag::Peers)
+                && self.seldom.window.as_mut().is_some_and(|window| window.is_answer())
+            {
                 self.on_read(now);
             }
             return Some(message);

@@ -17,6 +17,9 @@ pub(crate) struct Window {
     ahead: usize,
     last_sent: Time,
     asked: Option<Time>,
+    /// Whether the list has come that py2p sends by itself in answer to the handshake. It says
+    /// nothing of what came behind that.
+    is_greeted: bool,
     held: VecDeque<OutFrame>,
 }
 
@@ -50,6 +53,11 @@ impl Window {
 
     pub(crate) fn on_asked(&mut self, now: Time) {
         self.asked = Some(now);
+    }
+
+    /// A list has come: whether it answers the question.
+    pub(crate) fn is_answer(&mut self) -> bool {
+        std::mem::replace(&mut self.is_greeted, true)
     }
 
     /// The peer has read everything, or is not waited for any longer: what may go now.

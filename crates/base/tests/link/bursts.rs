@@ -7,10 +7,12 @@ use rs2p_wire::{IdForm, Limits, MainFlag, Message, SubFlag, Value};
 use crate::harness::End;
 use crate::{OURS, at, bytes, frame, greeting, node, rs2p_greeting, whisper};
 
-/// A link to a peer that writes ids like this, with nothing on its way.
+/// A link to a peer that writes ids like this, with nothing on its way. It has answered the
+/// handshake with its peers list, as the originals do.
 fn with_peer(greeting: &Handshake) -> End {
     let mut end = End::open(Origin::Accepted, &node(OURS), None);
     end.receive(at(1), &frame(greeting));
+    end.receive(at(1), &bytes(&peers_list()));
     end.advance(at(10_000));
     end.take_sent();
     end
@@ -57,8 +59,24 @@ fn py2p_gets_a_piece_at_a_time_and_is_asked_when_it_has_read_it() {
     assert!(!say(&mut end, 10_060, 5, 10));
     end.receive(at(10_100), &bytes(&peers_list()));
     assert_eq!(left(&mut end), ["0004", "0005"]);
-    // The list itself goes to the layer above.
-    assert_eq!(end.messages().len(), 2);
+    // The list itself goes to the layer above, also the one that came first.
+    assert_eq!(end.messages().len(), 3);
+}
+
+/// py2p sends it by itself, before it has read what comes behind the handshake.
+#[test]
+fn the_list_that_answers_the_handshake_is_no_answer_to_the_question() {
+    let mut end = End::open(Origin::Accepted, &node(OURS), None);
+    end.receive(at(1), &frame(&greeting(IdForm::Bin)));
+    end.take_sent();
+    for number in 0..5 {
+        say(&mut end, 1, number, 250);
+    }
+    assert_eq!(left(&mut end), ["?"]);
+    end.receive(at(50), &bytes(&peers_list()));
+    assert!(left(&mut end).is_empty());
+    end.receive(at(60), &bytes(&peers_list()));
+    assert_eq!(left(&mut end), ["0002", "0003", "?"]);
 }
 
 #[test]

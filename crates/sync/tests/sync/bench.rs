@@ -129,6 +129,10 @@ impl Bench {
         let message = handshake.encode(self.now, &LIMITS).unwrap();
         let peer = PeerIndex(number);
         self.hear(peer, message);
+        if kind == Kind::Py2p {
+            // It answers a handshake with its peers list.
+            self.whisper(peer, &[SubFlag::Peers.into(), Value::Array(Vec::new())]);
+        }
         peer
     }
 

@@ -72,7 +72,9 @@ impl OldPeer {
     pub(super) fn answer(&self, now: Time, message: &Message) -> Option<Message> {
         let star = [SubFlag::Request.into(), self.form.value("*")];
         let asks = message.payload(&Limits::default()).is_ok_and(|payload| payload == star);
-        (self.answers && asks).then(|| self.list(now, Vec::new()))
+        // py2p answers every handshake so.
+        let greets = self.form == IdForm::Bin && message.sub_flag() == Some(SubFlag::Handshake);
+        (self.answers && (asks || greets)).then(|| self.list(now, Vec::new()))
     }
 
     /// A user's broadcast.
