@@ -188,6 +188,7 @@ impl Mesh {
     pub(crate) fn on_message_in(&mut self, now: Time, link: LinkId, message: Message) {
         let limits = self.local().config().limits;
         let is_broadcast = message.kind() == MainFlag::Broadcast;
+        self.compare_clocks(now, &message);
         if is_broadcast && self.is_expired(now, &message) {
             self.counts.expired += 1;
             return;

@@ -34,15 +34,19 @@ impl Mesh {
         Time::from_millis(now.as_millis().saturating_add_signed(off))
     }
 
-    /// Whether a broadcast is so old that it may be a copy of one that was forgotten (spec section
-    /// 7.3).
-    pub(crate) fn is_expired(&mut self, now: Time, message: &Message) -> bool {
-        let written = Time::from_secs(message.time());
-        let is_old = |time: Time| written + Waterfall::WINDOW < time.whole_secs();
-        if is_old(self.network_time(now)) {
+    /// Looks at the clocks when a message is dated far from now, ahead or behind.
+    pub(crate) fn compare_clocks(&mut self, now: Time, message: &Message) {
+        let apart = message.time().abs_diff(self.network_time(now).as_secs());
+        if apart > TOLERATED {
             self.judge_clock(now);
         }
-        is_old(self.network_time(now))
+    }
+
+    /// Whether a broadcast is so old that it may be a copy of one that was forgotten (spec section
+    /// 7.3).
+    pub(crate) fn is_expired(&self, now: Time, message: &Message) -> bool {
+        let written = Time::from_secs(message.time());
+        written + Waterfall::WINDOW < self.network_time(now).whole_secs()
     }
 
     /// Looks at what most of the clocks tell, this node's own among them: their median. At most

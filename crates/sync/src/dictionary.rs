@@ -278,6 +278,7 @@ impl Sync {
             .finish_broadcast(now, writer, |id, kind| hazards.may(kind, hand_overs.get(&id)))?;
         self.on_told(key, &hazards);
         self.counts.written += 1;
+        self.latest_own = self.latest_own.max(stamp.version.time);
         self.put(now, key, value.map(Arc::new), stamp);
         self.settle(now);
         Ok(())

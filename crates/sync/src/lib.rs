@@ -68,6 +68,7 @@ mod owner;
 mod persist;
 mod place;
 mod records;
+mod redate;
 mod relay;
 mod remote;
 mod repeat;

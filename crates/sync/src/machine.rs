@@ -45,6 +45,8 @@ pub struct Sync {
     /// The latest deletion that has been forgotten, here or at those from whom this node knows, in
     /// seconds.
     pub(crate) forgotten: u64,
+    /// The latest time of a write of this node's own, in seconds.
+    pub(crate) latest_own: u64,
     pub(crate) journal: Journal,
     pub(crate) counts: SyncCounts,
     pub(crate) rng: Xoshiro256PlusPlus,
@@ -99,6 +101,7 @@ impl Sync {
             synced: 0,
             met: None,
             forgotten: 0,
+            latest_own: 0,
             journal: Journal::default(),
             counts: SyncCounts::default(),
             rng,
@@ -237,6 +240,7 @@ impl Layer for Sync {
     }
 
     fn carry_on(&mut self, now: Time) {
+        self.redate(now);
         self.hand_over_more(now);
         self.repeat_more(now);
         self.exchange_more(now);

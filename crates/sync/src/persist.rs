@@ -101,7 +101,12 @@ impl Sync {
                 Err(reason) => return Err(RestoreError { key, reason }),
             }
         }
+        let id = self.id();
         for (key, record) in read {
+            let Version { owner, time, .. } = &record.stamp.version;
+            if *time > self.latest_own && owner.node_id() == Some(id) {
+                self.latest_own = *time;
+            }
             self.table.insert(key, record);
         }
         let memory = memory.and_then(|bytes| read_values(bytes, 3, &self.limits()).ok());

@@ -11,6 +11,7 @@ mod lies;
 mod network;
 mod old_peers;
 mod recorded;
+mod redate;
 mod reset;
 mod tombstones;
 mod writes;
