@@ -30,6 +30,7 @@ pub(super) struct Write {
     pub(super) is_deletion: bool,
     /// The write that its author held until then. What it follows it replaces for good.
     pub(super) over: Option<WriteId>,
+    mark: Mark,
     /// Those who have held it and have not lost their memory since, a bit each.
     known_by: Vec<u64>,
 }
@@ -105,7 +106,7 @@ impl Truth {
         self.by_mark.insert(mark, id);
         let is_deletion = record.value.is_nil();
         let known_by = Vec::new();
-        self.writes.push(Write { at, by, is_deletion, over, known_by });
+        self.writes.push(Write { at, by, is_deletion, over, mark, known_by });
         if self.of_key.len() <= key as usize {
             self.of_key.resize(key as usize + 1, Vec::new());
         }
@@ -117,7 +118,19 @@ impl Truth {
     /// Which write a record is of; nothing for one that nobody has acknowledged.
     pub(super) fn identify(&mut self, key: Key, record: &Record) -> Option<WriteId> {
         let mark = self.mark(key, record);
-        self.by_mark.get(&mark).copied()
+        let known = self.by_mark.get(&mark).copied();
+        known.or_else(|| self.redated(key, mark))
+    }
+
+    /// The write that its author has dated anew, since it was dated too far ahead.
+    fn redated(&mut self, key: Key, mark: Mark) -> Option<WriteId> {
+        let (_, owner, _, time, _, number) = mark;
+        let id = self.of_key(key).iter().rev().copied().find(|id| {
+            let (_, wrote, _, before, _, what) = self.write(*id).mark;
+            (wrote, what) == (owner, number) && before > time
+        })?;
+        self.by_mark.insert(mark, id);
+        Some(id)
     }
 
     fn mark(&mut self, key: Key, record: &Record) -> Mark {
