@@ -115,9 +115,14 @@ impl Sync {
         let clock = self.clock(now);
         let held = self.table.get(key).map(|held| &*held.stamp);
         if let Some(Stamp { version, content, .. }) = held {
-            // An old message that has been overtaken, also by the deletion.
-            let is_same = version.owner == *owner || content.is_none();
-            if is_same && time < version.time {
+            // An old message that has been overtaken, also by the deletion. Clocks tick at
+            // different moments, and the originals may date a write a second early.
+            let is_overtaken = match content {
+                _ if version.owner == *owner => time < version.time,
+                None => time.saturating_add(1) < version.time,
+                Some(_) => false,
+            };
+            if is_overtaken {
                 return Verdict::Lost;
             }
         }

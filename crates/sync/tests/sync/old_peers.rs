@@ -288,8 +288,8 @@ fn old_writes_that_come_late_change_nothing() {
     bench.set_by(speaker, 7, -1, "k", 1);
     assert_eq!(bench.value("k").as_deref(), Some("2"));
     bench.set_by(speaker, 7, 0, "k", Value::Nil);
-    for author in [6, 7, 8] {
-        bench.set_by(speaker, author, -1, "k", 3);
+    for (author, seconds) in [(6, -2), (7, -1), (8, -2)] {
+        bench.set_by(speaker, author, seconds, "k", 3);
         assert_eq!(bench.value("k"), None, "{author}");
     }
     bench.set_by(speaker, 8, 1, "k", 4);

@@ -125,3 +125,16 @@ fn who_was_away_for_longer_than_deletions_are_remembered_gives_up_what_was_delet
     assert_eq!(sim.machine(one).unwrap().len(), 201);
     assert_eq!(sim.machine(away).unwrap().status(sim.now()).counts.given_up, 100);
 }
+
+#[test]
+fn an_old_node_that_heard_a_deletion_may_date_its_write_a_second_before_it() {
+    for (author, seconds, is_taken) in [(7, -1, true), (7, -2, false), (8, -1, false)] {
+        let (mut bench, peer) = Bench::with(Kind::Py2p);
+        bench.set_by(peer, 8, -1, "k", "first");
+        bench.set_by(peer, 8, 0, "k", Value::Nil);
+        assert_eq!(bench.value("k"), None);
+        bench.set_by(peer, author, seconds, "k", "second");
+        let is_there = bench.value("k").is_some();
+        assert_eq!(is_there, is_taken, "{author} {seconds}");
+    }
+}
