@@ -3,10 +3,9 @@
 use std::io::{self, Read as _, Write as _};
 
 use rs2p_base::Protocol;
-use rs2p_wire::{Frame, FrameError, Limits, Message, MessageError, base58};
+use rs2p_chord::Table;
+use rs2p_wire::{Frame, FrameError, Limits, Message, MessageError};
 use serde_json::{Value as Json, json};
-use sha1::Sha1;
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::args::Inspect;
 use crate::failure::Failure;
@@ -78,21 +77,10 @@ fn byte_of_body(error: &MessageError) -> usize {
     }
 }
 
-/// A key's places on the ring of 2^384: shorter digests stand at its upper end. The one of SHA-512
-/// keeps its 512 bits, as tables and messages do.
+/// A key's places on the ring of 2^384, as tables and messages have them.
 fn positions(key: &[u8]) -> Json {
-    fn position<D: Digest>(key: &[u8]) -> String {
-        let mut number = D::digest(key).to_vec();
-        number.resize(number.len().max(RING), 0);
-        base58::encode(&number)
-    }
-    json!({
-        "sha1": position::<Sha1>(key),
-        "sha224": position::<Sha224>(key),
-        "sha256": position::<Sha256>(key),
-        "sha384": position::<Sha384>(key),
-        "sha512": position::<Sha512>(key),
-    })
+    let position = |table: Table| (table.name().to_owned(), table.position(key).to_string().into());
+    Json::Object(Table::ALL.into_iter().map(position).collect())
 }
 
 fn read_standard_input() -> Result<String, Failure> {
@@ -106,5 +94,3 @@ fn read_standard_input() -> Result<String, Failure> {
 const LENGTH: usize = 4;
 /// Bytes before a frame's body: length header and digest.
 const HEAD: usize = LENGTH + 32;
-/// Bytes of a position on the ring.
-const RING: usize = 48;
