@@ -9,6 +9,10 @@
 //! to a [`Writer`]: a thread that writes all that waits in one transaction. It gives a [`Ticket`]
 //! for each hand-over, to be awaited or waited for, in any runtime or none.
 //!
+//! A layer that keeps a node's state in a file writes neither the waiting nor the writing itself
+//! (feature `follow`, off by default): its machine is `Persistent`, it reads the file of a former
+//! life with `NodeFile::open`, and a `Follower` writes down what the running node changes.
+//!
 //! A file that is damaged is never read in part and never emptied: [`Store::open`] renames it and
 //! says so, and the next call begins a new one. Calls block; keep them off an async runtime's
 //! threads.
@@ -34,17 +38,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "follow")]
+mod blocking;
 mod body;
 mod changes;
 mod error;
+#[cfg(feature = "follow")]
+mod follower;
 mod header;
+#[cfg(feature = "follow")]
+mod node_file;
 mod opening;
+#[cfg(feature = "follow")]
+mod persistent;
 mod store;
 mod ticket;
 mod writer;
 
 pub use changes::{Changes, MAX_KEY_BYTES, MAX_VALUE_BYTES, TooLarge};
 pub use error::{Refused, StoreError, WriteError};
+#[cfg(feature = "follow")]
+pub use follower::{FollowError, Follower};
+#[cfg(feature = "follow")]
+pub use node_file::NodeFile;
+#[cfg(feature = "follow")]
+pub use persistent::{Persistent, Unsaved};
 pub use store::Store;
 pub use ticket::Ticket;
 pub use writer::{Writer, WriterConfig};

@@ -8,8 +8,8 @@ use crate::workspace::{Package, Workspace};
 /// arrows are settled before.
 const ARROWS: &[(&str, &[&str])] = &[
     ("rs2p-wire", &[]),
-    ("rs2p-store", &[]),
     ("rs2p-base", &["rs2p-wire"]),
+    ("rs2p-store", &["rs2p-base"]),
     ("rs2p-mesh", &["rs2p-wire", "rs2p-base"]),
     ("rs2p-sync", &["rs2p-wire", "rs2p-base", "rs2p-mesh", "rs2p-store"]),
     ("rs2p-chord", &["rs2p-wire", "rs2p-base", "rs2p-mesh", "rs2p-store"]),
@@ -99,7 +99,11 @@ fn broken(package: &Package) -> Vec<(&str, String)> {
         if !runtime || dependency.dev || RUN_ON_TOKIO.contains(&name) {
             continue;
         }
-        let gate = if name == "rs2p-wire" { "codec" } else { "net" };
+        let gate = match name {
+            "rs2p-wire" => "codec",
+            "rs2p-store" => "follow",
+            _ => "net",
+        };
         if !dependency.optional {
             let what = format!("{to} must be `optional = true`, behind the feature `{gate}`");
             broken.push((to, what));
@@ -175,5 +179,9 @@ mod tests {
         assert!(broken(&package("rs2p-base", &[("tokio", true)], &features)).is_empty());
         let codec = package("rs2p-wire", &[("tokio-util", true)], &[("codec", "dep:tokio-util")]);
         assert!(broken(&codec).is_empty());
+        let follow = package("rs2p-store", &[("tokio", true)], &[("follow", "dep:tokio")]);
+        assert!(broken(&follow).is_empty());
+        let elsewhere = package("rs2p-store", &[("tokio", true)], &[("net", "dep:tokio")]);
+        assert!(broken(&elsewhere)[0].1.contains("only `follow` may"));
     }
 }
