@@ -12,12 +12,12 @@ use rs2p_base::{Endpoint, NodeId, Time};
 use rs2p_mesh::{
     LayerBuilder, MeshError, MeshEvent, MeshSocket, OverMesh as _, SendError, StartError,
 };
-use rs2p_store::StoreError;
+use rs2p_store::{FollowError, Follower, NodeFile, StoreError};
 use rs2p_wire::Value;
 use thiserror::Error;
 
 use crate::config::SyncConfig;
-use crate::disk::{Disk, DiskError, Opened};
+use crate::disk;
 use crate::error::WriteError;
 use crate::event::{Entry, SyncEvent};
 use crate::lease;
@@ -51,7 +51,7 @@ use crate::status::SyncStatus;
 #[derive(Clone)]
 pub struct SyncSocket {
     mesh: MeshSocket<Sync>,
-    disk: Option<Arc<Disk>>,
+    follower: Option<Follower<Sync>>,
 }
 
 /// Options of a node that is about to be started.
@@ -113,20 +113,23 @@ impl SyncBuilder {
     pub async fn start(self) -> Result<SyncSocket, SyncStartError> {
         let Self { mut layer, inbox, sync, store } = self;
         let marker = if sync.leasing { "1" } else { "0" };
-        let mut opened = match store {
-            Some(path) => Some(Opened::read(path, format!("{}{marker}", layer.subnet)).await?),
+        let mut file = match store {
+            Some(path) => {
+                let kind = disk::kind(&format!("{}{marker}", layer.subnet));
+                Some(NodeFile::open(path, kind).await?)
+            }
             None => None,
         };
-        if let Some(id) = opened.as_ref().and_then(|opened| opened.id) {
+        if let Some(id) = file.as_ref().and_then(|file| file.id) {
             layer.id.get_or_insert(id);
         }
         let mut restored = Ok(());
         let make = |birth| {
             let mut sync = Sync::new(birth, sync);
-            if let Some(opened) = &mut opened {
+            if let Some(file) = &mut file {
                 sync.keep_changes();
-                let records = std::mem::take(&mut opened.records);
-                restored = sync.restore(opened.memory.as_deref(), records);
+                let records = std::mem::take(&mut file.records);
+                restored = sync.restore(file.memory.as_deref(), records);
             }
             sync
         };
@@ -134,14 +137,11 @@ impl SyncBuilder {
         let (node, id) = (started.node.clone(), started.id);
         let mesh = MeshSocket::new(started, inbox).map_err(StartError::from)?;
         restored?;
-        let disk = match opened {
-            Some(opened) => Some(opened.follow(&node, id).await.map_err(|error| match error {
-                DiskError::Stopped => SyncStartError::Start(Stopped.into()),
-                DiskError::Store(error) => SyncStartError::Id(error),
-            })?),
+        let follower = match file {
+            Some(file) => Some(file.follow(&node, id).await?),
             None => None,
         };
-        Ok(SyncSocket { mesh, disk })
+        Ok(SyncSocket { mesh, follower })
     }
 }
 
@@ -410,8 +410,8 @@ impl SyncSocket {
     /// Waits until the node's file can no longer be written, which concerns who writes nothing
     /// himself, too. Never ends for a node without a file, or one that has stopped.
     pub async fn store_failed(&self) -> Arc<StoreError> {
-        match &self.disk {
-            Some(disk) => disk.failed().await,
+        match &self.follower {
+            Some(follower) => follower.failed().await,
             None => std::future::pending().await,
         }
     }
@@ -432,8 +432,8 @@ impl SyncSocket {
     pub async fn close(&self) -> Result<(), SyncError> {
         let saved = self.save().await;
         self.mesh.close().await;
-        if let Some(disk) = &self.disk {
-            disk.closed().await;
+        if let Some(follower) = &self.follower {
+            follower.closed().await;
         }
         match saved {
             // Somebody else was first.
@@ -448,9 +448,10 @@ impl SyncSocket {
     /// # Errors
     /// The disk fails, or the node has stopped.
     pub async fn save(&self) -> Result<(), SyncError> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        let count = self.read(Sync::change_count)?;
-        disk.saved(count).await.map_err(SyncError::from)
+        match &self.follower {
+            Some(follower) => Ok(follower.save().await?),
+            None => Ok(()),
+        }
     }
 
     fn read<R>(&self, look: impl FnOnce(&Sync) -> R) -> Result<R, Stopped> {
@@ -463,8 +464,8 @@ impl SyncSocket {
         act: impl FnMut(&mut Sync, Time) -> Result<R, WriteError>,
     ) -> Result<R, SyncError> {
         let (done, count) = self.make(act).await?;
-        if let Some(disk) = &self.disk {
-            disk.saved(count).await?;
+        if let Some(follower) = &self.follower {
+            follower.saved(count).await?;
         }
         Ok(done)
     }
@@ -510,11 +511,11 @@ pub enum SyncError {
     Stopped(#[from] Stopped),
 }
 
-impl From<DiskError> for SyncError {
-    fn from(error: DiskError) -> Self {
+impl From<FollowError> for SyncError {
+    fn from(error: FollowError) -> Self {
         match error {
-            DiskError::Stopped => Self::Stopped(Stopped),
-            DiskError::Store(error) => Self::NotSaved(error),
+            FollowError::Stopped(stopped) => Self::Stopped(stopped),
+            FollowError::Store(error) => Self::NotSaved(error),
         }
     }
 }
@@ -535,4 +536,13 @@ pub enum SyncStartError {
     /// The file is whole, but holds what this version does not understand.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+}
+
+impl From<FollowError> for SyncStartError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Stopped(stopped) => Self::Start(stopped.into()),
+            FollowError::Store(error) => Self::Id(error),
+        }
+    }
 }

@@ -125,6 +125,16 @@ async fn a_closed_node_has_closed_its_file_whoever_still_has_a_handle() {
 }
 
 #[tokio::test]
+async fn a_write_that_the_end_of_its_node_overtakes_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = in_file(&directory.path().join("dictionary")).start().await.unwrap();
+    // The node stops between the write and the moment when the file is written.
+    let both = async { tokio::join!(node.set("key", "value"), node.mesh().close()) };
+    let (set, ()) = timeout(DEADLINE, both).await.unwrap();
+    assert!(matches!(set, Err(SyncError::Stopped(_))), "{set:?}");
+}
+
+#[tokio::test]
 async fn what_others_write_is_kept_as_well() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("dictionary");
