@@ -2,6 +2,7 @@
 
 use rmpv::Value;
 
+use crate::encoded::Encoded;
 use crate::id::IdForm;
 use crate::reader::{Reader, Token};
 
@@ -55,6 +56,16 @@ impl<'a> Elements<'a> {
         self.skip_values(self.left)?;
         *reader = self.reader;
         Some(())
+    }
+
+    /// The next element as it stands, not looked into.
+    pub fn next_encoded(&mut self) -> Option<Encoded> {
+        self.left = self.left.checked_sub(1)?;
+        let mut rest = *self;
+        rest.skip_values(1)?;
+        let encoded = Encoded::known(self.reader.up_to(&rest.reader));
+        self.reader = rest.reader;
+        Some(encoded)
     }
 
     /// Passes over as many values, with all that is in them.

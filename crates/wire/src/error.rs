@@ -150,6 +150,14 @@ pub enum MessageError {
         /// The limit, in levels.
         limit: u16,
     },
+    /// A value that stands alone has something behind it.
+    #[error("{bytes} bytes stand behind the value, which ends at byte {at}")]
+    Trailing {
+        /// Where the value ends.
+        at: usize,
+        /// How much stands behind it.
+        bytes: usize,
+    },
     /// More values than the limit.
     #[error("the array or map at byte {at} brings the message over the limit of {limit} values")]
     TooManyItems {

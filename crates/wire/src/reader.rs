@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// What lies between this reader and one that is further on in the same bytes.
+    pub(crate) fn up_to(&self, later: &Self) -> &'a [u8] {
+        &self.bytes[self.at..later.at]
+    }
+
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }

@@ -53,6 +53,10 @@ impl<'a> ValueReader<'a> {
         Self { reader: Reader::new(body, at), limits: *limits, items_left: limits.items }
     }
 
+    pub(crate) fn at(&self) -> usize {
+        self.reader.at()
+    }
+
     /// `count` values that stand at nesting `depth`.
     pub(crate) fn values(&mut self, count: u32, depth: u16) -> Result<Vec<Value>, MessageError> {
         self.enter(count, depth)?;
@@ -237,7 +241,11 @@ pub fn encoded_len(value: &Value, limits: &Limits) -> Result<usize, EncodeError>
     encoded_len_at(value, 1, limits)
 }
 
-fn encoded_len_at(value: &Value, depth: u16, limits: &Limits) -> Result<usize, EncodeError> {
+pub(crate) fn encoded_len_at(
+    value: &Value,
+    depth: u16,
+    limits: &Limits,
+) -> Result<usize, EncodeError> {
     Ok(match value {
         Value::Nil | Value::Boolean(_) => 1,
         Value::Integer(number) => match (number.as_u64(), number.as_i64()) {

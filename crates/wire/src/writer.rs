@@ -4,6 +4,7 @@ use rmpv::Value;
 
 use crate::base58::Text;
 use crate::digest::{DIGEST, digest};
+use crate::encoded::Encoded;
 use crate::error::EncodeError;
 use crate::flags::MainFlag;
 use crate::frame::{FRAME_HEAD, Frame, LENGTH};
@@ -160,6 +161,13 @@ impl MessageWriter {
         encoded_len_of([value], self.depth, limits)?;
         self.value(value);
         Ok(())
+    }
+
+    /// A value that is encoded already.
+    pub fn encoded(&mut self, value: &Encoded) {
+        self.count();
+        self.deepest = self.deepest.max(self.depth.saturating_add(value.depth()));
+        self.pieces.0.extend_from_slice(value.as_bytes());
     }
 
     /// Writes `length` values behind the message, once its payload is complete. Every node passes
