@@ -24,6 +24,10 @@ pub struct MeshConfig {
     /// Peers at the most, those not counted that this node dials. A node beyond that is handed a
     /// peers list and let go. Default 512.
     pub max_peers: usize,
+    /// Nodes in a peers list to an rs2p node, at the most; layers whose nodes find each other by
+    /// other means need few. Old nodes know of others from lists alone and are told up to 64 of
+    /// them. Default 64, which is also the most.
+    pub max_listed: usize,
     /// Addresses to remember, seeds not counted; the least promising go first. Default 256.
     pub max_addresses: usize,
     /// Broadcasts to recognise, the oldest half forgotten first. A copy of a forgotten one that
@@ -47,14 +51,16 @@ pub(crate) struct Bounds {
     pub(crate) max_outgoing: usize,
     pub(crate) asks_js2p: bool,
     pub(crate) max_peers: usize,
+    pub(crate) max_listed: usize,
     pub(crate) max_deferred: usize,
     pub(crate) defer: Duration,
 }
 
 impl From<&MeshConfig> for Bounds {
     fn from(config: &MeshConfig) -> Self {
-        let MeshConfig { max_outgoing, asks_js2p, max_peers, max_deferred, defer, .. } = *config;
-        Self { max_outgoing, asks_js2p, max_peers, max_deferred, defer }
+        let MeshConfig { max_outgoing, asks_js2p, max_peers, max_listed, .. } = *config;
+        let MeshConfig { max_deferred, defer, .. } = *config;
+        Self { max_outgoing, asks_js2p, max_peers, max_listed, max_deferred, defer }
     }
 }
 
@@ -66,6 +72,7 @@ impl Default for MeshConfig {
             max_outgoing: 4,
             asks_js2p: true,
             max_peers: 512,
+            max_listed: 64,
             max_addresses: 256,
             max_seen: 131_072,
             max_deferred: 1_024,

@@ -79,7 +79,8 @@ impl Mesh {
         }));
         listed.shuffle(&mut self.rng);
         // Two nodes that are new to it make js2p drop the lister (spec section 13, js2p 2).
-        listed.truncate(if is_js { 1 } else { MAX_LISTED });
+        let most = if is_rs2p { self.bounds.max_listed.min(MAX_LISTED) } else { MAX_LISTED };
+        listed.truncate(if is_js { 1 } else { most });
         let mut writer = self.whisper_writer(now, form, 2, 4 + listed.len() * USUAL_ENTRY);
         writer.unsigned(SubFlag::Peers.into());
         writer.array(listed.len(), |writer| {

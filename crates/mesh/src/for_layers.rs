@@ -178,6 +178,41 @@ impl Mesh {
         Ok(())
     }
 
+    /// What this node whispers to each new peer, after its handshake and before its peers list, from
+    /// now on: a payload that begins with its sub-flag. Some old nodes must know of it before they
+    /// read the list. An empty one says nothing.
+    pub fn set_greeting(&mut self, payload: Vec<Value>) {
+        self.greeting = payload;
+    }
+
+    /// Says the greeting to all peers, who were told another one before.
+    pub fn greet_all(&mut self, now: Time) {
+        let links: Vec<LinkId> = self.peers.values().map(|peer| peer.link).collect();
+        for link in links {
+            self.greet(now, link);
+        }
+        self.drain(now);
+    }
+
+    pub(crate) fn greet(&mut self, now: Time, link: LinkId) {
+        let Some(form) = self.links.get(link).map(Link::form) else { return };
+        if self.greeting.is_empty() {
+            return;
+        }
+        match self.encode(now, MainFlag::Whisper, form, &self.greeting) {
+            Ok(message) => self.links.send(now, link, &mut Fanout::new(message)),
+            Err(error) => self.problems.note(now, error),
+        }
+    }
+
+    /// Sends a message of another node's on as it is, to one peer, whatever waits before it: see
+    /// [`room_on`](Self::room_on).
+    pub fn pass_on(&mut self, now: Time, to: NodeId, received: &Received) {
+        let Some(link) = self.link_to(to) else { return };
+        self.links.send(now, link, &mut Fanout::new(received.message().clone()));
+        self.drain(now);
+    }
+
     /// Whether a peer has not enough to read yet.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use rs2p_base::{
     CloseReason, Deadlines, DialId, Endpoint, Input, Link, LinkEvent, LinkId, Links, LocalNode,
     Machine, NodeId, Origin, Output, Protocol, RequestId, Time, VecMap,
 };
-use rs2p_wire::{IdForm, MessageId, SubFlag};
+use rs2p_wire::{IdForm, MessageId, SubFlag, Value};
 
 use crate::address_book::AddressBook;
 use crate::config::{Bounds, MeshConfig};
@@ -52,6 +52,8 @@ pub struct Mesh {
     pub(crate) deferred: BTreeMap<RequestId, Deferred>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) relayed_above: Vec<SubFlag>,
+    /// What a layer above says to a peer before anything else.
+    pub(crate) greeting: Vec<Value>,
     pub(crate) counts: MeshCounts,
     pub(crate) problems: Problems,
     pub(crate) rng: Xoshiro256PlusPlus,
@@ -146,6 +148,7 @@ impl Mesh {
             deferred: BTreeMap::new(),
             handlers: Vec::new(),
             relayed_above: config.relayed_above,
+            greeting: Vec::new(),
             counts: MeshCounts::default(),
             problems: Problems::default(),
             rng,
@@ -233,6 +236,12 @@ impl Mesh {
             kind: PeerKind::of(link),
             queued: link.queued(),
         })
+    }
+
+    /// The link to a peer, which may change while it is one.
+    #[must_use]
+    pub fn link_to(&self, peer: NodeId) -> Option<LinkId> {
+        self.peers.get(&peer).map(|peer| peer.link)
     }
 
     /// How many peers there are.
@@ -345,6 +354,7 @@ impl Mesh {
         if is_new && let Some(info) = self.peer(id) {
             self.tell(MeshEvent::Connected(info));
         }
+        self.greet(now, link);
         self.send_peers(now, link);
         if form == IdForm::Str && !is_rs2p && !origin.is_outgoing() {
             // A js2p node that dialled from a list sends no peers by itself (spec, js2p 6).
@@ -436,7 +446,8 @@ impl Mesh {
         self.output.push_back(Output::Event(event));
     }
 
-    pub(crate) fn request_id(&mut self) -> RequestId {
+    /// A number for a request, of the mesh's own or of a layer above: one that no other has.
+    pub fn request_id(&mut self) -> RequestId {
         self.next_request += 1;
         RequestId(self.next_request)
     }
