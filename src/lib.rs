@@ -8,10 +8,13 @@
 //! | `base` | [`base`] | subnets, node ids, the handshake, the state machine interface |
 //! | `mesh` | [`mesh`] | peers, broadcast, whispers, replies |
 //! | `sync` | [`sync`] | a replicated dictionary with leases |
+//! | `chord` | [`chord`] | a Chord DHT with replicas |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]
 pub use rs2p_base as base;
+#[cfg(feature = "chord")]
+pub use rs2p_chord as chord;
 #[cfg(feature = "mesh")]
 pub use rs2p_mesh as mesh;
 #[cfg(feature = "sync")]

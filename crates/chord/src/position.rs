@@ -41,6 +41,11 @@ impl Table {
         }
     }
 
+    /// Its number between rs2p nodes.
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
     /// The table of this name, as text or bytes.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
@@ -88,6 +93,28 @@ impl Position {
         let mut bytes = [0; NodeId::BYTES];
         bytes.copy_from_slice(&self.0[Self::BYTES - NodeId::BYTES..]);
         NodeId::from_bytes(bytes)
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0
+    }
+
+    /// What the ring does not see of it: not zero for SHA-512 only.
+    pub(crate) fn high(self) -> u128 {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.0[..16]);
+        u128::from_be_bytes(bytes)
+    }
+
+    pub(crate) fn of_parts(high: u128, point: NodeId) -> Self {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..16].copy_from_slice(&high.to_be_bytes());
+        bytes[16..].copy_from_slice(&point.to_bytes());
+        Self(bytes)
     }
 
     fn of_digest(digest: &[u8]) -> Self {

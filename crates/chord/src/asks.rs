@@ -1,0 +1,87 @@
+//! Questions of this node's own that are under way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rs2p_base::{RequestId, Time};
+use rs2p_wire::Encoded;
+
+use crate::old_peers::Plain;
+use crate::position::Table;
+use crate::record::{Spot, Version};
+
+/// How long an answer may take; later ones are not listened to.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is under way, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    last: u64,
+    open: BTreeMap<u64, (Time, Ask)>,
+}
+
+/// What a question is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// A table's part in an operation.
+    Table { request: RequestId, table: Table },
+    /// This node's own place.
+    Join,
+    /// Whether there is another ring.
+    Merge,
+    /// The finger of this exponent.
+    Finger(u16),
+    /// A record that belongs to the one who is asked.
+    Move { spot: Spot, version: Version },
+    /// Whether a record is at another position of its key, too.
+    Check { from: Spot, to: Spot, version: Version },
+    /// A table is being brought up to date; nothing follows.
+    Repair,
+    /// An old peer wants a value.
+    Retrieve(Plain),
+    /// An old peer has a value to keep.
+    Store { spot: Spot, value: Option<Encoded>, tries: u8 },
+    /// An old peer has a change of a map.
+    Merged,
+    /// A part of the keys.
+    Page { request: RequestId },
+    /// Nothing follows.
+    Told,
+}
+
+impl Asks {
+    pub(crate) fn begin(&mut self, now: Time, ask: Ask) -> u64 {
+        self.last += 1;
+        self.open.insert(self.last, (now, ask));
+        self.last
+    }
+
+    /// The number of the question that begins next.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1
+    }
+
+    pub(crate) fn take(&mut self, number: u64) -> Option<Ask> {
+        self.open.remove(&number).map(|(_, ask)| ask)
+    }
+
+    pub(crate) fn is_open(&self, number: u64) -> bool {
+        self.open.contains_key(&number)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Forgets those that nobody has answered.
+    pub(crate) fn forget_old(&mut self, now: Time) -> Vec<Ask> {
+        let mut old = Vec::new();
+        // Numbers go with time.
+        while let Some(first) = self.open.first_entry()
+            && now.since(first.get().0) >= PATIENCE
+        {
+            old.push(first.remove().1);
+        }
+        old
+    }
+}

@@ -1,0 +1,208 @@
+//! Old nodes that own a position in the eyes of their kind.
+//!
+//! Old nodes choose among the peers they have. A member whose stretch holds an old node that stores
+//! keeps a link to it: what lies behind that node belongs to it, as far as old nodes know, and they
+//! write it there. So the member asks it when it is read, tells it of what is written, and keeps a
+//! copy of both for the others.
+
+use std::time::Duration;
+
+use rs2p_base::{NodeId, Time};
+use rs2p_mesh::{PeerKind, Received};
+use rs2p_wire::{Encoded, IdForm, Limits, SubFlag};
+
+use crate::machine::Chord;
+use crate::position::{Position, Table, distance};
+use crate::record::{Record, Spot, Version};
+use crate::request::{Answer, Fetched};
+use crate::ring::between;
+
+/// How long an old node may take, which answers with nothing at first when it asks others itself
+/// (spec section 10.2).
+const PATIENCE: Duration = Duration::from_millis(1_500);
+const AFTER_NOTHING: Duration = Duration::from_millis(700);
+/// Questions to old nodes that may be open.
+const MAX_CONSULTS: usize = 8_192;
+
+/// A question that an old node is to answer.
+#[derive(Debug)]
+pub(crate) struct Consult {
+    old: NodeId,
+    spot: Spot,
+    hops: Vec<NodeId>,
+    number: u64,
+    until: Time,
+}
+
+impl Chord {
+    /// The old peer that stores, and is nearer to a spot than this node.
+    pub(crate) fn nearer_old(&self, spot: Spot) -> Option<NodeId> {
+        let (id, point) = (self.id(), spot.point());
+        let is_member = self.ring.is_some();
+        let old = self.peers.iter().filter(|(_, peer)| peer.is_old() && peer.stores);
+        let nearer =
+            old.filter(|(old, _)| !is_member || **old == point || between(id, **old, point));
+        let nearest = nearer.map(|(old, _)| *old).min_by_key(|old| distance(*old, point));
+        nearest.filter(|_| id != point)
+    }
+
+    /// Lets an old node answer a question.
+    pub(crate) fn consult(
+        &mut self,
+        now: Time,
+        old: NodeId,
+        spot: Spot,
+        hops: Vec<NodeId>,
+        number: u64,
+    ) {
+        if self.consults.len() >= MAX_CONSULTS {
+            self.counts.dropped += 1;
+            return;
+        }
+        let is_asked = self.consults.iter().any(|open| open.old == old && open.spot == spot);
+        self.consults.push(Consult { old, spot, hops, number, until: now + PATIENCE });
+        self.watch_for_overdue(now);
+        if !is_asked {
+            self.tell_old(now, old, SubFlag::Retrieve, spot, None);
+        }
+    }
+
+    /// Whispers a chord message of the originals: about this spot, and a value where it has one.
+    pub(crate) fn tell_old(
+        &mut self,
+        now: Time,
+        old: NodeId,
+        flag: SubFlag,
+        spot: Spot,
+        value: Option<Option<&Encoded>>,
+    ) {
+        let Some(peer) = self.peers.get(&old) else { return };
+        let kind = peer.kind;
+        let form = if kind == PeerKind::Js2p { IdForm::Str } else { IdForm::Bin };
+        let number = spot.position().to_string();
+        let room = number.len() + 32 + value.flatten().map_or(0, |value| value.as_bytes().len());
+        self.tell_peer(now, old, 3 + usize::from(value.is_some()), room, |writer| {
+            writer.unsigned(flag.into());
+            writer.id(spot.table().name(), form);
+            writer.id(&number, form);
+            match value {
+                Some(Some(value)) => writer.encoded(value),
+                Some(None) => writer.nil(),
+                None => {}
+            }
+        });
+    }
+
+    /// An old node that is nearer is told what is kept here.
+    pub(crate) fn tell_nearer_old(&mut self, now: Time, spot: Spot) {
+        let Some(old) = self.nearer_old(spot) else { return };
+        let value = self.shelf.get(spot).map(|record| record.value.clone());
+        if let Some(value) = value {
+            self.tell_old(now, old, SubFlag::Store, spot, Some(value.as_ref()));
+        }
+    }
+
+    /// A value that an old node has been asked for.
+    pub(crate) fn on_retrieved(&mut self, now: Time, received: &Received) {
+        let limits = self.limits();
+        let Some((spot, value)) = read_valued(received, &limits) else {
+            self.counts.malformed += 1;
+            return;
+        };
+        let from = received.neighbour();
+        if !self.consults.iter().any(|open| open.old == from && open.spot == spot) {
+            return;
+        }
+        if value.is_none() {
+            for open in &mut self.consults {
+                if open.old == from && open.spot == spot {
+                    open.until = open.until.min(now + AFTER_NOTHING);
+                }
+            }
+            if self.shelf.get(spot).is_none_or(|held| held.value.is_none()) {
+                // It may be asking others.
+                return;
+            }
+        }
+        self.end_consult(now, from, spot, value);
+    }
+
+    fn end_consult(&mut self, now: Time, old: NodeId, spot: Spot, value: Option<Encoded>) {
+        let fetched = self.weigh_old(now, old, spot, value);
+        let is_it = |open: &Consult| open.old == old && open.spot == spot;
+        let (ended, open) = std::mem::take(&mut self.consults).into_iter().partition(is_it);
+        self.consults = open;
+        let ended: Vec<Consult> = ended;
+        for Consult { hops, number, .. } in ended {
+            self.answer(now, hops, number, Answer::Fetched(fetched.clone()));
+        }
+    }
+
+    /// What counts: an old node's value, which may have been written there, else what is kept here.
+    fn weigh_old(&mut self, now: Time, old: NodeId, spot: Spot, value: Option<Encoded>) -> Fetched {
+        let held = self.shelf.get(spot).cloned();
+        match (value, held) {
+            (Some(value), Some(held)) if held.value.as_ref() == Some(&value) => {
+                Fetched::Record(held.version, Some(value))
+            }
+            (Some(value), held) if self.ring.is_some() => {
+                // It was deleted here, and the old node has not heard of it.
+                if let Some(Record { version, value: None, .. }) = held
+                    && self.clock(now).saturating_sub(version.time) < RECENT
+                {
+                    self.tell_old(now, old, SubFlag::Store, spot, Some(None));
+                    return Fetched::Record(version, None);
+                }
+                let version = self.next_version(now, held.as_ref().map(|held| held.version));
+                let key = held.and_then(|held| held.key);
+                let record = Record { version, key, value: Some(value.clone()) };
+                if self.admit(now, spot, &record).is_ok() {
+                    self.shelf.put(spot, record);
+                    let copiers = self.copiers(now);
+                    self.push(now, spot, 0, &copiers);
+                }
+                Fetched::Record(version, Some(value))
+            }
+            (Some(value), _) => Fetched::Old(Some(value)),
+            (None, Some(Record { version, value: Some(value), .. })) => {
+                self.tell_old(now, old, SubFlag::Store, spot, Some(Some(&value)));
+                Fetched::Record(version, Some(value))
+            }
+            (None, Some(Record { version, value: None, .. })) => Fetched::Record(version, None),
+            (None, None) => Fetched::Old(None),
+        }
+    }
+
+    pub(crate) fn end_overdue_consults(&mut self, now: Time) {
+        while let Some(Consult { old, spot, .. }) = self.consults.iter().find(|it| it.until <= now)
+        {
+            let (old, spot) = (*old, *spot);
+            self.end_consult(now, old, spot, None);
+        }
+    }
+}
+
+/// How long after a deletion an old node's value counts as one that has not heard of it, in
+/// milliseconds.
+const RECENT: u64 = 2_000;
+
+/// `[flag, table, number, value]`.
+pub(crate) fn read_valued(received: &Received, limits: &Limits) -> Option<(Spot, Option<Encoded>)> {
+    let mut payload = received.message().elements(limits).ok()?;
+    payload.next()?;
+    let table = Table::from_name(payload.next()?.text_bytes()?)?;
+    let position = Position::from_text(payload.next()?.text_bytes()?).ok()?;
+    let value = match payload.next()?.to_value() {
+        rs2p_wire::Value::Nil => None,
+        value => Some(Encoded::new(&value, limits).ok()?),
+    };
+    Some((Spot::new(table, position), value))
+}
+
+/// A version that loses to every other.
+pub(crate) const OLDEST: u64 = 1;
+
+/// The version of what an old node handed over, without saying when it was written.
+pub(crate) fn handed_over(author: NodeId) -> Version {
+    Version { time: OLDEST, author }
+}

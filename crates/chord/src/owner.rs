@@ -1,0 +1,317 @@
+//! What the owner of a position does with questions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rs2p_base::{NodeId, Time};
+use rs2p_mesh::OverMesh as _;
+use rs2p_wire::{Encoded, Value};
+
+use crate::contact::Contact;
+use crate::machine::Chord;
+use crate::position::Table;
+use crate::record::{Record, Spot, Version};
+use crate::request::{Answer, Fetched, Kept, MAX_KEYS, Op, Refusal, Request};
+use crate::stretch::Stretch;
+
+/// How long a write waits for copies; those that have not been acknowledged by then do not count.
+pub(crate) const COPY_PATIENCE: Duration = Duration::from_millis(2_500);
+/// Writes that may wait for copies at the same time.
+const MAX_PENDING: usize = 16_384;
+
+/// A write that waits for copies to be acknowledged.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) until: Time,
+    /// Who has not acknowledged it yet.
+    pub(crate) left: Vec<NodeId>,
+    pub(crate) copies: u64,
+    then: Then,
+}
+
+/// What follows a write.
+#[derive(Debug)]
+struct Then {
+    hops: Vec<NodeId>,
+    number: u64,
+    result: Written,
+}
+
+#[derive(Debug)]
+enum Written {
+    Kept { had: bool },
+    Merged { version: Version, value: Encoded },
+}
+
+impl Chord {
+    /// Answers a question, as the owner of the point or in its place.
+    pub(crate) fn serve(&mut self, now: Time, request: Request) {
+        self.counts.served += 1;
+        let Request { target, hops, number, op, .. } = request;
+        match op {
+            Op::Find => {
+                let (predecessor, successors) = self.own_view();
+                if self.ring.is_some() {
+                    self.answer(now, hops, number, Answer::Found { predecessor, successors });
+                }
+            }
+            Op::Fetch(spot) => self.fetch(now, spot, hops, number),
+            Op::Check(spot) => {
+                self.answer(now, hops, number, Answer::Checked(self.shelf.version(spot)));
+            }
+            Op::Keep { spot, record } => {
+                let result = self.keep(now, spot, &record);
+                match result {
+                    Ok(had) => self.acknowledge(now, spot, hops, number, Written::Kept { had }),
+                    Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
+                }
+            }
+            Op::Merge { spot, base, key, delta } => {
+                match self.merge(now, spot, base, key, &delta) {
+                    Ok((version, value)) => {
+                        let merged = Written::Merged { version, value };
+                        self.acknowledge(now, spot, hops, number, merged);
+                    }
+                    Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
+                }
+            }
+            Op::List(table) => {
+                let answer = self.keys_from(table, target);
+                self.answer(now, hops, number, answer);
+            }
+            Op::Adopt(contact) => self.adopt(now, contact),
+        }
+    }
+
+    fn fetch(&mut self, now: Time, spot: Spot, hops: Vec<NodeId>, number: u64) {
+        if let Some(old) = self.nearer_old(spot) {
+            self.consult(now, old, spot, hops, number);
+            return;
+        }
+        self.answer(now, hops, number, Answer::Fetched(self.held(spot)));
+    }
+
+    /// What is known here of a spot.
+    pub(crate) fn held(&self, spot: Spot) -> Fetched {
+        match self.shelf.get(spot) {
+            Some(record) => Fetched::Record(record.version, record.value.clone()),
+            None => Fetched::Nothing,
+        }
+    }
+
+    /// Takes a record, if nothing later is known. Whether there was a value before.
+    pub(crate) fn keep(&mut self, now: Time, spot: Spot, record: &Record) -> Result<bool, Kept> {
+        if let Some(held) = self.shelf.get(spot) {
+            let had = held.value.is_some();
+            if held.version == record.version {
+                return Ok(had);
+            }
+            if held.version > record.version {
+                return Err(Kept::Newer(held.version));
+            }
+            self.admit(now, spot, record).map_err(Kept::Refused)?;
+            self.shelf.put(spot, record.clone());
+            return Ok(had);
+        }
+        self.admit(now, spot, record).map_err(Kept::Refused)?;
+        if self.ring.is_some() {
+            self.shelf.put(spot, record.clone());
+        }
+        Ok(false)
+    }
+
+    /// Whether a record is within the bounds.
+    pub(crate) fn admit(&mut self, now: Time, spot: Spot, record: &Record) -> Result<(), Refusal> {
+        let ahead = self.clock(now).saturating_add(self.config.max_ahead.as_millis() as u64);
+        let size = record.size();
+        let (held, records) = match self.shelf.get(spot) {
+            Some(held) => (held.size(), 0),
+            None => (0, 1),
+        };
+        let is_large = size > self.config.max_value + self.config.max_key;
+        let is_full = self.shelf.len() + records > self.config.max_records
+            || self.shelf.bytes() + size > self.config.max_bytes + held;
+        let refusal = match () {
+            () if record.version.time > ahead => Refusal::Ahead,
+            // A deletion makes room.
+            () if is_large || (is_full && !record.is_tombstone()) => Refusal::Full,
+            () => return Ok(()),
+        };
+        self.counts.refused += 1;
+        Err(refusal)
+    }
+
+    /// Tells neighbours and old nodes of a write, and answers once the copies are acknowledged.
+    fn acknowledge(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        hops: Vec<NodeId>,
+        number: u64,
+        result: Written,
+    ) {
+        let then = Then { hops, number, result };
+        self.tell_nearer_old(now, spot);
+        let left = self.copiers(now);
+        if left.is_empty() || self.shelf.get(spot).is_none() || self.pending.len() >= MAX_PENDING {
+            return self.acknowledged(now, 1, then);
+        }
+        let copy = self.asks.begin(now, crate::asks::Ask::Told);
+        let _ = self.asks.take(copy);
+        let told = self.push(now, spot, copy, &left);
+        if told.is_empty() {
+            return self.acknowledged(now, 1, then);
+        }
+        let pending = Pending { until: now + COPY_PATIENCE, left: told, copies: 1, then };
+        self.pending.insert(copy, pending);
+        self.watch_for_overdue(now);
+    }
+
+    fn acknowledged(&mut self, now: Time, copies: u64, then: Then) {
+        let answer = match then.result {
+            Written::Kept { had } => Answer::Kept(Kept::Done { copies, had }),
+            Written::Merged { version, value } => Answer::Merged { version, value },
+        };
+        self.answer(now, then.hops, then.number, answer);
+    }
+
+    /// A neighbour has a copy.
+    pub(crate) fn on_copied(&mut self, now: Time, by: NodeId, copy: u64) {
+        let Some(pending) = self.pending.get_mut(&copy) else { return };
+        let Some(at) = pending.left.iter().position(|left| *left == by) else { return };
+        pending.left.swap_remove(at);
+        pending.copies += 1;
+        self.finish_copy(now, copy);
+    }
+
+    fn finish_copy(&mut self, now: Time, copy: u64) {
+        let is_done = |pending: &Pending| pending.left.is_empty() || pending.until <= now;
+        if self.pending.get(&copy).is_some_and(is_done)
+            && let Some(pending) = self.pending.remove(&copy)
+        {
+            self.acknowledged(now, pending.copies, pending.then);
+        }
+    }
+
+    /// Nobody waits for a neighbour that is gone.
+    pub(crate) fn give_up_on(&mut self, now: Time, neighbour: NodeId) {
+        for copy in self.pending.keys().copied().collect::<Vec<_>>() {
+            if let Some(pending) = self.pending.get_mut(&copy) {
+                pending.left.retain(|left| *left != neighbour);
+            }
+            self.finish_copy(now, copy);
+        }
+    }
+
+    pub(crate) fn finish_overdue_copies(&mut self, now: Time) {
+        let due = |(copy, pending): (&u64, &Pending)| (pending.until <= now).then_some(*copy);
+        for copy in self.pending.iter().filter_map(due).collect::<Vec<_>>() {
+            self.finish_copy(now, copy);
+        }
+    }
+
+    /// Merges a map into the one held, or into `base` if that is later. Deltas of one key are all
+    /// merged in one place, so none is lost.
+    fn merge(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        base: Option<Record>,
+        key: Option<Bytes>,
+        delta: &Encoded,
+    ) -> Result<(Version, Encoded), Kept> {
+        if let Some(base) = base
+            && self.shelf.version(spot).is_none_or(|held| held < base.version)
+        {
+            self.admit(now, spot, &base).map_err(Kept::Refused)?;
+            self.shelf.put(spot, base);
+        }
+        let held = self.shelf.get(spot);
+        let before = held.and_then(|held| held.value.as_ref()).map(Encoded::to_value);
+        let Some(merged) = merge(before, delta.to_value()) else {
+            return Err(Kept::Refused(Refusal::NoMap));
+        };
+        let key = key.or_else(|| held.and_then(|held| held.key.clone()));
+        let version = self.next_version(now, held.map(|held| held.version));
+        let limits = self.limits();
+        let value = Encoded::new(&merged, &limits).map_err(|_| Kept::Refused(Refusal::Full))?;
+        let record = Record { version, key, value: Some(value.clone()) };
+        self.admit(now, spot, &record).map_err(Kept::Refused)?;
+        if self.ring.is_some() {
+            self.shelf.put(spot, record);
+        }
+        Ok((version, value))
+    }
+
+    /// A version of this node's own, later than another one.
+    pub(crate) fn next_version(&mut self, now: Time, later_than: Option<Version>) -> Version {
+        let later = later_than.map_or(0, |version| version.time.saturating_add(1));
+        let time = self.clock(now).max(self.latest_own + 1).max(later);
+        self.latest_own = time;
+        Version { time, author: self.id() }
+    }
+
+    /// Keys of a table from a point on, as far as they are this member's.
+    fn keys_from(&self, table: Table, from: NodeId) -> Answer {
+        let zero = NodeId::from_bytes([0; NodeId::BYTES]);
+        let Some(ring) = self.ring.as_ref() else {
+            return Answer::Listed { keys: Vec::new(), next: None };
+        };
+        // Up to the next member, or to the end of all numbers: there the walk ends.
+        let end = ring.successor().filter(|next| *next > from).unwrap_or(zero);
+        let mut keys = Vec::new();
+        let mut bytes = 0;
+        for (spot, record, _) in self.shelf.iter(Stretch { from, to: end }) {
+            let (Some(key), Some(_)) = (&record.key, &record.value) else { continue };
+            if spot.table() != table {
+                continue;
+            }
+            if keys.len() == MAX_KEYS || bytes > LISTED_BYTES {
+                return Answer::Listed { keys, next: Some(spot.point()) };
+            }
+            bytes += key.len();
+            keys.push(key.clone());
+        }
+        Answer::Listed { keys, next: (end != zero).then_some(end) }
+    }
+
+    /// An old node that stores lies in this member's stretch: it is linked to.
+    fn adopt(&mut self, now: Time, contact: Contact) {
+        let is_own = self.ring.as_ref().is_some_and(|ring| ring.owns(contact.id));
+        if is_own && !self.peers.contains_key(&contact.id) {
+            let address = contact.address;
+            if self.mesh().local().advertised() != Some(&address) {
+                let _ = self.stack.below.connect(now, address);
+            }
+        }
+    }
+}
+
+/// Bytes of keys in one answer, but for the last one.
+const LISTED_BYTES: usize = 32 << 10;
+
+/// A map with changes merged into it; nothing when it is no map. Nil stays a value, as with the
+/// originals (spec section 9).
+pub(crate) fn merge(before: Option<Value>, delta: Value) -> Option<Value> {
+    let mut pairs = match before {
+        None | Some(Value::Nil) => Vec::new(),
+        Some(Value::Map(pairs)) => pairs,
+        Some(_) => return None,
+    };
+    let Value::Map(changes) = delta else { return None };
+    for (key, value) in changes {
+        match pairs.iter_mut().find(|(known, _)| is_same(known, &key)) {
+            Some((_, known)) => *known = value,
+            None => pairs.push((key, value)),
+        }
+    }
+    Some(Value::Map(pairs))
+}
+
+/// Text and bytes are the same key.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (rs2p_wire::text_bytes(one), rs2p_wire::text_bytes(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
+}
