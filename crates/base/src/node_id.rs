@@ -56,6 +56,18 @@ impl NodeId {
         bytes
     }
 
+    /// Its words, the most significant first: for arithmetic.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 6] {
+        self.0
+    }
+
+    /// The id with these words, the most significant first.
+    #[must_use]
+    pub const fn from_words(words: [u64; 6]) -> Self {
+        Self(words)
+    }
+
     /// The id that a node of the originals gives itself: the SHA-384 of its address, the id of its
     /// protocol and a salt of its own, all as text.
     ///

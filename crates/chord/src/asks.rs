@@ -51,8 +51,14 @@ pub(crate) enum Ask {
 
 impl Asks {
     pub(crate) fn begin(&mut self, now: Time, ask: Ask) -> u64 {
+        let number = self.number();
+        self.open.insert(number, (now, ask));
+        number
+    }
+
+    /// A number that no question has.
+    pub(crate) fn number(&mut self) -> u64 {
         self.last += 1;
-        self.open.insert(self.last, (now, ask));
         self.last
     }
 

@@ -82,6 +82,8 @@ pub(crate) enum Phase {
 pub(crate) struct Slot {
     /// The question that is open, and since when.
     asked: Option<(u64, Time)>,
+    /// Whether it was asked in vain before.
+    is_late: bool,
     no_way: Option<Time>,
     pub(crate) answer: Option<Reply>,
 }
@@ -118,7 +120,7 @@ impl Operation {
 impl Slot {
     /// Whether an answer is to be expected soon.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.asked.is_some()
+        self.asked.is_some() && !self.is_late
     }
 
     fn describe(&self) -> TableAnswer {
@@ -384,7 +386,7 @@ impl Chord {
             let may_come = matches!(slot.answer, Some(Reply::Fetched(Fetched::Old(None))));
             if is_overdue {
                 self.counts.retried += 1;
-                slot.asked = None;
+                (slot.asked, slot.is_late) = (None, true);
             }
             if may_come && is_late {
                 slot.answer = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rs2p_base::{NodeId, Time};
 use rs2p_mesh::OverMesh as _;
-use rs2p_wire::{Encoded, Value};
+use rs2p_wire::{Encoded, SubFlag, Value};
 
 use crate::contact::Contact;
 use crate::machine::Chord;
@@ -47,13 +47,14 @@ impl Chord {
     /// Answers a question, as the owner of the point or in its place.
     pub(crate) fn serve(&mut self, now: Time, request: Request) {
         self.counts.served += 1;
+        if self.ring.is_none() {
+            return self.serve_by_old(now, request);
+        }
         let Request { target, hops, number, op, .. } = request;
         match op {
             Op::Find => {
                 let (predecessor, successors) = self.own_view();
-                if self.ring.is_some() {
-                    self.answer(now, hops, number, Answer::Found { predecessor, successors });
-                }
+                self.answer(now, hops, number, Answer::Found { predecessor, successors });
             }
             Op::Fetch(spot) => self.fetch(now, spot, hops, number),
             Op::Check(spot) => {
@@ -114,9 +115,7 @@ impl Chord {
             return Ok(had);
         }
         self.admit(now, spot, record).map_err(Kept::Refused)?;
-        if self.ring.is_some() {
-            self.shelf.put(spot, record.clone());
-        }
+        self.shelf.put(spot, record.clone());
         Ok(false)
     }
 
@@ -156,8 +155,7 @@ impl Chord {
         if left.is_empty() || self.shelf.get(spot).is_none() || self.pending.len() >= MAX_PENDING {
             return self.acknowledged(now, 1, then);
         }
-        let copy = self.asks.begin(now, crate::asks::Ask::Told);
-        let _ = self.asks.take(copy);
+        let copy = self.asks.number();
         let told = self.push(now, spot, copy, &left);
         if told.is_empty() {
             return self.acknowledged(now, 1, then);
@@ -237,10 +235,36 @@ impl Chord {
         let value = Encoded::new(&merged, &limits).map_err(|_| Kept::Refused(Refusal::Full))?;
         let record = Record { version, key, value: Some(value.clone()) };
         self.admit(now, spot, &record).map_err(Kept::Refused)?;
-        if self.ring.is_some() {
-            self.shelf.put(spot, record);
-        }
+        self.shelf.put(spot, record);
         Ok((version, value))
+    }
+
+    /// A node that stores nothing, and knows nobody but old nodes that do, has them answer its own
+    /// questions.
+    fn serve_by_old(&mut self, now: Time, request: Request) {
+        let Request { hops, number, op, .. } = request;
+        match op {
+            Op::Fetch(spot) => self.fetch(now, spot, hops, number),
+            Op::Keep { spot, record } => {
+                let Some(old) = self.nearer_old(spot) else { return };
+                self.tell_old(now, old, SubFlag::Store, spot, Some(record.value.as_ref()));
+                // Old nodes acknowledge nothing, and do not say what was there before.
+                let kept = Kept::Done { copies: 1, had: true };
+                self.answer(now, hops, number, Answer::Kept(kept));
+            }
+            Op::Merge { base, delta, .. } => {
+                let before = base.and_then(|base| base.value).map(|value| value.to_value());
+                let merged = merge(before, delta.to_value());
+                let value = merged.and_then(|it| Encoded::new(&it, &self.limits()).ok());
+                let version = self.next_version(now, None);
+                let answer = match value {
+                    Some(value) => Answer::Merged { version, value },
+                    None => Answer::Kept(Kept::Refused(Refusal::NoMap)),
+                };
+                self.answer(now, hops, number, answer);
+            }
+            Op::Find | Op::Check(_) | Op::List(_) | Op::Adopt(_) => {}
+        }
     }
 
     /// A version of this node's own, later than another one.

@@ -141,12 +141,12 @@ impl fmt::Debug for Position {
 /// How far it is from one point of the ring to another, going round clockwise.
 #[must_use]
 pub fn distance(from: NodeId, to: NodeId) -> NodeId {
-    let (from, mut to) = (from.to_bytes(), to.to_bytes());
-    let mut borrow = 0;
-    for (digit, taken) in to.iter_mut().zip(from).rev() {
-        let (rest, first) = digit.overflowing_sub(taken);
-        let (rest, second) = rest.overflowing_sub(borrow);
-        (*digit, borrow) = (rest, u8::from(first || second));
+    let (from, mut to) = (from.to_words(), to.to_words());
+    let mut borrow = false;
+    for (word, taken) in to.iter_mut().zip(from).rev() {
+        let (rest, first) = word.overflowing_sub(taken);
+        let (rest, second) = rest.overflowing_sub(u64::from(borrow));
+        (*word, borrow) = (rest, first || second);
     }
-    NodeId::from_bytes(to)
+    NodeId::from_words(to)
 }
