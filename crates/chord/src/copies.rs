@@ -66,6 +66,10 @@ impl Copies {
         self.copiers.insert(peer, now);
     }
 
+    pub(crate) fn copiers(&self) -> impl Iterator<Item = &NodeId> {
+        self.copiers.keys()
+    }
+
     pub(crate) fn forget(&mut self, peer: NodeId) {
         self.copiers.remove(&peer);
         self.outbox.remove(&peer);
@@ -389,9 +393,8 @@ impl Chord {
         }
     }
 
-    /// Whether a neighbour is being told of copies.
+    /// Tells neighbours more records that they lack, as far as there is room.
     pub(crate) fn copy_more(&mut self, now: Time) {
-        self.announce_more(now);
         if !self.copies.has_tasks() {
             return;
         }

@@ -327,6 +327,7 @@ impl Layer for Chord {
     }
 
     fn carry_on(&mut self, now: Time) {
+        self.announce_more(now);
         self.copy_more(now);
         self.hand_over_more(now);
     }

@@ -48,7 +48,6 @@ pub(crate) enum Goal {
     Pop,
     Delta(Encoded),
     Explain,
-    /// Nothing: an old value is being brought up to date, or keys are listed.
     List,
 }
 

@@ -40,8 +40,7 @@ pub(crate) enum Op {
     Find,
     /// What is known of this spot?
     Fetch(Spot),
-    /// Keep this. What an author writes anew is refused where something later is known, and he
-    /// hears of it; a repair is not.
+    /// Keep this, unless something later is known: then its author hears of that.
     Keep { spot: Spot, record: Record },
     /// Which version of this is there?
     Check(Spot),

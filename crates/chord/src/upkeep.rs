@@ -28,6 +28,8 @@ const FINGER_LATER: Duration = Duration::from_secs(10);
 const MERGE: Duration = Duration::from_secs(20);
 /// What could not be linked to within this is not asked any more.
 const STALE: Duration = Duration::from_secs(10);
+/// Links that are of no use any more, and kept all the same.
+const SPARE: usize = 4;
 /// Addresses of ring members to remember beyond those in the ring's lists.
 const MAX_CONTACTS: usize = 256;
 
@@ -38,6 +40,8 @@ pub(crate) struct Upkeep {
     contacts: VecMap<NodeId, Endpoint>,
     /// Dials under way, and whom they should lead to.
     dialling: BTreeMap<RequestId, NodeId>,
+    /// Nodes to which this one has opened a link, and when.
+    opened: VecMap<NodeId, Time>,
     /// Nodes that are to be asked, or told, something once there is a link.
     pub(crate) to_ask: BTreeMap<NodeId, Time>,
     pub(crate) to_hint: BTreeMap<NodeId, Time>,
@@ -54,6 +58,7 @@ impl Upkeep {
             has_seeds,
             contacts: VecMap::new(),
             dialling: BTreeMap::new(),
+            opened: VecMap::new(),
             to_ask: BTreeMap::new(),
             to_hint: BTreeMap::new(),
             fingers: BTreeMap::new(),
@@ -166,7 +171,9 @@ impl Chord {
         reached: Option<NodeId>,
     ) -> bool {
         let Some(wanted) = self.upkeep.dialling.remove(&request) else { return false };
-        if reached != Some(wanted) && !self.peers.contains_key(&wanted) {
+        if reached == Some(wanted) {
+            self.upkeep.opened.insert(wanted, now);
+        } else if !self.peers.contains_key(&wanted) {
             self.on_dead(now, wanted);
         }
         true
@@ -187,11 +194,37 @@ impl Chord {
 
     /// A neighbour's link is gone, which does not mean that it is dead.
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: NodeId) {
+        self.upkeep.opened.remove(&peer);
         self.upkeep.shortcuts.remove(&peer);
         let Some(ring) = self.ring.as_ref() else { return };
-        if ring.successors().iter().take(self.near()).any(|it| *it == peer) {
+        let is_near = ring.successors().iter().take(self.near()).any(|it| *it == peer);
+        if is_near {
             self.upkeep.hurry();
+        }
+        if is_near || self.upkeep.fingers.values().any(|finger| *finger == peer) {
             self.want(now, peer);
+        }
+    }
+
+    /// Closes links that this node has opened and has no use for any more. If the other end has, it
+    /// opens one of its own.
+    fn let_go(&mut self, now: Time) {
+        let Some(ring) = self.ring.as_ref() else { return };
+        let near = ring.successors().iter().take(self.near() + 1);
+        let mut needed: Vec<NodeId> = near.copied().chain(ring.predecessor()).collect();
+        needed.extend(self.upkeep.fingers.values());
+        needed.extend(self.upkeep.shortcuts.keys());
+        needed.extend(self.copies.copiers());
+        needed.sort_unstable();
+        let idle =
+            self.upkeep.opened.iter().filter(|(id, since)| {
+                now.since(**since) >= STALE && needed.binary_search(id).is_err()
+            });
+        let mut idle: Vec<(Time, NodeId)> = idle.map(|(id, since)| (*since, *id)).collect();
+        idle.sort_unstable();
+        for (_, id) in idle.iter().take(idle.len().saturating_sub(SPARE)).take(2) {
+            self.upkeep.opened.remove(id);
+            self.stack.below.disconnect(now, *id);
         }
     }
 
@@ -207,6 +240,7 @@ impl Chord {
         let upkeep = &mut self.upkeep;
         upkeep.to_ask.retain(|_, since| now.since(*since) < STALE);
         upkeep.to_hint.retain(|_, since| now.since(*since) < STALE);
+        self.let_go(now);
     }
 
     /// Looks up the next finger: the largest first, down to those that neighbours are nearer than.
