@@ -34,7 +34,9 @@ const MAX_BYTES: usize = 48 << 10;
 const MAX_TASKS: usize = 64;
 /// How soon a comparison is made after a change, and again while not all is here.
 const SOON: Duration = Duration::from_millis(100);
-/// How long a member that has joined waits for what is its own.
+/// How long nothing must have come of a peer's records before they are all here.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long a member that has joined waits for what is its own, when nothing comes.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// Who copies this member's stretch, and what peers are to be told.
@@ -43,6 +45,8 @@ pub(crate) struct Copies {
     /// Since when a member copies, or when it last compared.
     copiers: VecMap<NodeId, Time>,
     outbox: VecMap<NodeId, VecDeque<Task>>,
+    /// When peers last told records.
+    told_by: VecMap<NodeId, Time>,
     /// Since when this member waits for what is its own.
     waits: Option<Time>,
 }
@@ -73,6 +77,7 @@ impl Copies {
     pub(crate) fn forget(&mut self, peer: NodeId) {
         self.copiers.remove(&peer);
         self.outbox.remove(&peer);
+        self.told_by.remove(&peer);
     }
 
     pub(crate) fn end(&mut self) {
@@ -92,6 +97,13 @@ impl Copies {
 
     pub(crate) fn has_tasks(&self) -> bool {
         !self.outbox.is_empty()
+    }
+
+    /// Whether a peer is being told records, or tells some: another comparison would find the same
+    /// differences once more.
+    fn is_exchanging(&self, now: Time, peer: NodeId) -> bool {
+        self.outbox.get(&peer).is_some_and(|tasks| !tasks.is_empty())
+            || self.told_by.get(&peer).is_some_and(|at| now.since(*at) < QUIET)
     }
 }
 
@@ -183,10 +195,7 @@ impl Chord {
     }
 
     fn compare(&mut self, now: Time, with: NodeId, stretch: Stretch) {
-        if !self.has_room(with) {
-            return;
-        }
-        if self.copies.outbox.get(&with).is_some_and(|tasks| !tasks.is_empty()) {
+        if !self.has_room(with) || self.copies.is_exchanging(now, with) {
             return;
         }
         let sum = self.shelf.sum(stretch);
@@ -246,6 +255,10 @@ impl Chord {
                 self.copies.add(from, Task::Spots(spots));
             }
             5 => {
+                self.copies.told_by.insert(from, now);
+                if self.copies.waits.is_some() {
+                    self.copies.waits = Some(now);
+                }
                 while payload.len() > 0 {
                     let (spot, record) = Record::read(&mut payload)?;
                     if self.take_copy(now, spot, &record) {
@@ -279,6 +292,9 @@ impl Chord {
         let Some(ring) = self.ring.as_ref() else { return };
         if is_first && parts.iter().any(|part| part.stretch.from == ring.me()) {
             self.copies.copied_by(now, from);
+        }
+        if is_first && self.copies.is_exchanging(now, from) {
+            return;
         }
         let mut differing = Vec::new();
         let mut same = Vec::new();
@@ -400,7 +416,7 @@ impl Chord {
         }
         let peers: Vec<NodeId> = self.copies.outbox.keys().copied().collect();
         for peer in peers {
-            while self.has_room(peer) {
+            while self.has_bulk_room(peer) {
                 let tasks = self.copies.outbox.get_mut(&peer);
                 let Some(task) = tasks.and_then(VecDeque::pop_front) else {
                     self.copies.outbox.remove(&peer);

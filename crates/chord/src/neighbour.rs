@@ -109,4 +109,12 @@ impl Chord {
         let link = self.mesh().link_to(peer).filter(|_| answers);
         link.is_some_and(|link| self.mesh().room_on(link).is_ok())
     }
+
+    /// Whether it has room for what can wait. Most of the link's queue stays free for questions.
+    pub(crate) fn has_bulk_room(&self, peer: NodeId) -> bool {
+        let limit = self.mesh().local().config().send_queue / 4;
+        let link = self.mesh().link_to(peer).filter(|_| self.has_room(peer));
+        let link = link.and_then(|link| self.mesh().link(link));
+        link.is_some_and(|link| link.queued() <= limit)
+    }
 }

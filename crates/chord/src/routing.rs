@@ -97,7 +97,6 @@ impl Chord {
             && ring.owns(target)
         {
             let behind = ring.predecessor().filter(|_| !self.is_settled);
-            let behind = behind.filter(|behind| !hops.contains(behind));
             let behind = behind.filter(|behind| self.has_room(*behind));
             return behind.map_or(Way::Here, Way::Behind);
         }
@@ -145,7 +144,9 @@ impl Chord {
         payload.next()?;
         let mut request = Request::read(&mut payload)?;
         let id = self.id();
-        if request.hops.contains(&id) || request.hops.len() >= MAX_HOPS {
+        // The question may come back to who knows more than the owner, and ends there.
+        let goes_round = request.hops.contains(&id) && !request.stays;
+        if goes_round || request.hops.len() >= MAX_HOPS {
             self.counts.dropped += 1;
             return Some(());
         }

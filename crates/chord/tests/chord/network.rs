@@ -31,7 +31,10 @@ impl Net {
     }
 
     pub(crate) fn new(seed: u64) -> Self {
-        let network = Network::default();
+        Self::within(seed, Network::default())
+    }
+
+    pub(crate) fn within(seed: u64, network: Network) -> Self {
         let sim = Sim::new(seed, network, Fidelity::Messages);
         Self { sim, reads: BTreeMap::new(), writes: BTreeMap::new() }
     }

@@ -1,7 +1,7 @@
 //! The whole of it, in small networks.
 
-use rs2p_chord::{ChordConfig, WriteError};
-use rs2p_simnet::Crash;
+use rs2p_chord::{ChordConfig, Membership, WriteError};
+use rs2p_simnet::{Crash, Network};
 use rs2p_wire::Value;
 
 use crate::network::{Net, SECOND};
@@ -63,5 +63,32 @@ fn a_third_of_the_nodes_dies_and_every_key_is_still_there() {
         let (_, node) = members[(11 * number + 3) % members.len()];
         let value = net.get(node, &format!("key {number}"));
         assert_eq!(value, Ok(Some(Value::from(number as u64))), "{number}");
+    }
+}
+
+#[test]
+fn what_is_there_is_read_while_a_node_that_joins_does_not_have_it_yet() {
+    for seed in 0..4 {
+        let network = Network { bandwidth: Some(1 << 20), ..Network::default() };
+        let mut net = Net::within(seed, network);
+        let first = net.join(&ChordConfig::default());
+        net.wait_for_ring();
+        let value = Value::Binary(vec![7; 100_000]);
+        for number in 0..40 {
+            net.set(first, &format!("key {number}"), value.clone()).unwrap();
+        }
+        let second = net.join(&ChordConfig::default());
+        let is_joined =
+            |net: &Net| net.sim.machine(second).unwrap().membership() == Membership::Joined;
+        for turn in 0.. {
+            let read = net.get(first, &format!("key {}", turn % 40));
+            let read = read.map(|read| read.as_ref() == Some(&value));
+            assert_eq!(read, Ok(true), "seed {seed}, turn {turn}");
+            if is_joined(&net) {
+                break;
+            }
+        }
+        // All of it would take 20 s on a link that does nothing else.
+        assert!(net.sim.elapsed_micros() < 40 * SECOND, "seed {seed}");
     }
 }
