@@ -12,6 +12,7 @@ use crate::machine::Chord;
 use crate::position::Table;
 use crate::record::{Record, Spot, Version};
 use crate::request::{Answer, Fetched, Kept, MAX_KEYS, Op, Refusal, Request};
+use crate::ring::Ring;
 use crate::stretch::Stretch;
 
 /// How long a write waits for copies; those that have not been acknowledged by then do not count.
@@ -151,7 +152,13 @@ impl Chord {
     ) {
         let then = Then { hops, number, result };
         self.tell_nearer_old(now, spot);
-        let left = self.copiers(now);
+        let mut left = self.copiers(now);
+        // A write in the place of an owner that does not know everything yet is news to that one.
+        let owns = |ring: &Ring<NodeId>| ring.owns(spot.point());
+        let asker = then.hops.last().filter(|_| !self.ring.as_ref().is_some_and(owns)).copied();
+        if let Some(asker) = asker.filter(|asker| *asker != self.id() && !left.contains(asker)) {
+            left.push(asker);
+        }
         if left.is_empty() || self.shelf.get(spot).is_none() || self.pending.len() >= MAX_PENDING {
             return self.acknowledged(now, 1, then);
         }
