@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Options of a [`Chord`](crate::Chord), those of the mesh below not among them.
 #[derive(Clone, Debug)]
 pub struct ChordConfig {
-    /// Whether the node stores data, and joins by itself when it starts. A node that does not only
-    /// uses the network ("leeching"). Default yes.
+    /// Whether the node stores data, and joins by itself when it starts. A node that does not, or
+    /// that nobody can dial, only uses the network ("leeching"). Default yes.
     pub joins: bool,
     /// How long reads and writes may take. Default 10 s, as the originals.
     pub timeout: Duration,

@@ -74,6 +74,12 @@ pub enum WriteError {
     Busy(#[from] TooManyOperations),
 }
 
+/// Nobody can dial this node, so it cannot be a member of a ring: let it listen, and say where it
+/// can be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("nobody can dial this node, so it cannot store: let it listen, and advertise an address")]
+pub struct NotReachable;
+
 /// A key is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a key of {length} bytes is over the limit of {limit}")]

@@ -83,7 +83,9 @@ mod write;
 
 pub use config::ChordConfig;
 pub use contact::Contact;
-pub use error::{Answers, KeyTooLong, ReadError, TableAnswer, TooManyOperations, WriteError};
+pub use error::{
+    Answers, KeyTooLong, NotReachable, ReadError, TableAnswer, TooManyOperations, WriteError,
+};
 pub use event::{ChordEvent, Path};
 pub use machine::Chord;
 pub use persist::{MemoryStorage, RecordError, RestoreError, Storage};

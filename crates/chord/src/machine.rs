@@ -214,8 +214,11 @@ impl Chord {
 
     fn on_connected(&mut self, now: Time, peer: &PeerInfo) {
         let link = self.mesh().link(peer.link);
-        let is_able = link.and_then(|link| link.peer()).is_some_and(|it| it.can(Self::CAPABILITY));
-        let neighbour = Neighbour::new(now, peer, is_able && peer.kind == PeerKind::Rs2p);
+        let handshake = link.and_then(|link| link.peer());
+        let is_able = handshake.is_some_and(|it| it.can(Self::CAPABILITY));
+        let address = handshake.and_then(|handshake| handshake.address.clone());
+        let is_able = is_able && peer.kind == PeerKind::Rs2p;
+        let neighbour = Neighbour::new(now, peer, address, is_able);
         self.peers.insert(peer.id, neighbour);
         self.announce_keys_to(peer);
         self.on_linked(now, peer.id);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use rs2p_base::{NodeId, RequestId, Time};
-use rs2p_mesh::Received;
+use rs2p_mesh::{OverMesh as _, Received};
 use rs2p_wire::{Element, MessageWriter, SubFlag};
 
 use crate::asks::Ask;
 use crate::contact::{self, Contact};
+use crate::error::NotReachable;
 use crate::event::ChordEvent;
 use crate::machine::{Chord, Timer};
 use crate::neighbour::Neighbour;
@@ -95,12 +96,19 @@ impl Word {
 
 impl Chord {
     /// Stores from now on, as a member of the ring: see [`ChordEvent::Joined`].
-    pub fn join(&mut self, now: Time) {
+    ///
+    /// # Errors
+    /// Nobody can dial this node.
+    pub fn join(&mut self, now: Time) -> Result<(), NotReachable> {
+        if self.mesh().local().advertised().is_none() {
+            return Err(NotReachable);
+        }
         if self.ring.is_none() && self.joining.is_none() {
             self.timers.set(Timer::Join, Some(now));
             self.try_to_join(now);
         }
         rs2p_base::Layer::settle(self, now);
+        Ok(())
     }
 
     /// Stores no more: hands over what it has, and uses the network from then on.
@@ -182,7 +190,7 @@ impl Chord {
     }
 
     pub(crate) fn try_to_join(&mut self, now: Time) {
-        if self.ring.is_some() {
+        if self.ring.is_some() || self.mesh().local().advertised().is_none() {
             return;
         }
         let since = *self.joining.get_or_insert_default().since.get_or_insert(now);
@@ -305,7 +313,7 @@ impl Chord {
 
     fn on_view(&mut self, now: Time, from: NodeId, view: &View<NodeId>) {
         let (id, length) = (self.id(), self.config.successors());
-        self.learn_contact(from, self.peers.get(&from).map(|peer| peer.address.clone()));
+        self.learn_contact(from, self.peers.get(&from).and_then(|peer| peer.address.clone()));
         if self.ring.is_none() {
             let Some(joining) = self.joining.as_mut() else { return };
             let Some((predecessor, its)) = joining.found.take() else { return };
@@ -353,7 +361,7 @@ impl Chord {
                 self.compare_soon(now);
             }
         }
-        self.learn_contact(from, self.peers.get(&from).map(|peer| peer.address.clone()));
+        self.learn_contact(from, self.peers.get(&from).and_then(|peer| peer.address.clone()));
         self.on_ring_changed(now, &before);
     }
 
@@ -362,7 +370,7 @@ impl Chord {
         let Some(ring) = self.ring.as_ref() else { return };
         let (id, next) = (self.id(), ring.successor());
         if next.is_none_or(|next| between(id, from, next)) {
-            self.learn_contact(from, self.peers.get(&from).map(|peer| peer.address.clone()));
+            self.learn_contact(from, self.peers.get(&from).and_then(|peer| peer.address.clone()));
             self.ask_for_view(now, from);
         }
     }

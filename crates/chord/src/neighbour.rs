@@ -19,7 +19,8 @@ const ASK_SILENT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Neighbour {
     pub(crate) kind: PeerKind,
-    pub(crate) address: Endpoint,
+    /// Where it can be dialled, if it can.
+    pub(crate) address: Option<Endpoint>,
     /// Whether it speaks the extension.
     pub(crate) is_able: bool,
     /// Whether it says that it stores.
@@ -35,10 +36,15 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    pub(crate) fn new(now: Time, peer: &PeerInfo, is_able: bool) -> Self {
+    pub(crate) fn new(
+        now: Time,
+        peer: &PeerInfo,
+        address: Option<Endpoint>,
+        is_able: bool,
+    ) -> Self {
         Self {
             kind: peer.kind,
-            address: peer.address.clone(),
+            address,
             is_able,
             stores: false,
             since: now,

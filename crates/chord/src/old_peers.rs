@@ -10,7 +10,6 @@ use bytes::Bytes;
 
 use crate::asks::Ask;
 use crate::consult::{handed_over, read_valued};
-use crate::contact::Contact;
 use crate::machine::Chord;
 use crate::position::{Position, Table};
 use crate::record::{Record, Spot};
@@ -54,8 +53,7 @@ impl Chord {
             let to = ring.successor().unwrap_or_else(|| self.id());
             let hand_over = HandOver { stretch: Stretch { from: old, to }, told: None };
             self.hand_overs.insert(old, hand_over);
-        } else if let Some(peer) = self.peers.get(&old) {
-            let contact = Contact { id: old, address: peer.address.clone() };
+        } else if let Some(contact) = self.contact(old) {
             self.ask(now, old, Op::Adopt(contact), Ask::Told);
         }
     }

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::config::ChordConfig;
 use crate::disk;
-use crate::error::{ReadError, WriteError};
+use crate::error::{NotReachable, ReadError, WriteError};
 use crate::event::{ChordEvent, Path};
 use crate::machine::Chord;
 use crate::persist::RestoreError;
@@ -352,10 +352,10 @@ impl ChordSocket {
     /// future is dropped, it goes on joining.
     ///
     /// # Errors
-    /// The node has stopped.
-    pub async fn join(&self) -> Result<(), Stopped> {
-        self.mesh.node().call(|chord, now| chord.join(now))?;
-        self.joined().await
+    /// Nobody can dial the node; or it has stopped.
+    pub async fn join(&self) -> Result<(), ChordError> {
+        self.mesh.node().call(|chord, now| chord.join(now))??;
+        Ok(self.joined().await?)
     }
 
     /// Waits until the node is a member of the ring, and has what belongs to it. Cancel safe.
@@ -550,6 +550,9 @@ pub enum ChordError {
     /// A write is not acknowledged.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The node cannot join.
+    #[error(transparent)]
+    Join(#[from] NotReachable),
     /// The file could not be written, and no later write reaches it: start the node anew.
     #[error("the node's records are not on the disk: {0}")]
     NotSaved(Arc<StoreError>),

@@ -116,10 +116,8 @@ impl Chord {
     }
 
     pub(crate) fn contact(&self, id: NodeId) -> Option<Contact> {
-        let address = match self.peers.get(&id) {
-            Some(peer) => &peer.address,
-            None => self.upkeep.contacts.get(&id)?,
-        };
+        let told = self.peers.get(&id).and_then(|peer| peer.address.as_ref());
+        let address = told.or_else(|| self.upkeep.contacts.get(&id))?;
         Some(Contact { id, address: address.clone() })
     }
 
