@@ -12,6 +12,7 @@ use rs2p_mesh::Received;
 use rs2p_wire::Elements;
 
 use crate::contact::read_id;
+use crate::event::ChordEvent;
 use crate::machine::{Chord, Timer};
 use crate::position::distance;
 use crate::record::{Record, Spot, Version};
@@ -192,6 +193,7 @@ impl Chord {
     fn settle_in(&mut self) {
         self.is_settled = true;
         self.copies.waits = None;
+        self.stack.tell(ChordEvent::Settled);
     }
 
     fn compare(&mut self, now: Time, with: NodeId, stretch: Stretch) {

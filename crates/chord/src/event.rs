@@ -24,6 +24,8 @@ pub enum ChordEvent {
     },
     /// This node stores from now on: it has joined a ring.
     Joined,
+    /// What neighbours held for this node is here.
+    Settled,
     /// This node stores no more. What it had is with others, or went nowhere because there are none.
     Left {
         /// The call that wanted it.
@@ -86,7 +88,7 @@ impl ChordEvent {
             | Self::Explained { request, .. } => Some(*request),
             Self::Left { request, .. } => *request,
             Self::Mesh(event) => <rs2p_mesh::Mesh as rs2p_base::Machine>::completes(event),
-            Self::Add { .. } | Self::Delete { .. } | Self::Joined => None,
+            Self::Add { .. } | Self::Delete { .. } | Self::Joined | Self::Settled => None,
         }
     }
 }

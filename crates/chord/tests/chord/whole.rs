@@ -1,6 +1,6 @@
 //! The whole of it, in small networks.
 
-use rs2p_chord::{ChordConfig, Membership, WriteError};
+use rs2p_chord::{ChordConfig, ChordEvent, Membership, WriteError};
 use rs2p_simnet::{Crash, Network};
 use rs2p_wire::Value;
 
@@ -91,4 +91,18 @@ fn what_is_there_is_read_while_a_node_that_joins_does_not_have_it_yet() {
         // All of it would take 20 s on a link that does nothing else.
         assert!(net.sim.elapsed_micros() < 40 * SECOND, "seed {seed}");
     }
+}
+
+#[test]
+fn a_member_tells_once_it_has_what_belongs_to_it() {
+    let mut net = Net::settled(2, 4, &ChordConfig::default());
+    let node = net.join(&ChordConfig::default());
+    let until = net.sim.elapsed_micros() + 60 * SECOND;
+    let mut told = Vec::new();
+    while let Some((from, event)) = net.sim.next_event(until) {
+        if from == node && matches!(event, ChordEvent::Joined | ChordEvent::Settled) {
+            told.push(net.sim.machine(node).unwrap().membership());
+        }
+    }
+    assert_eq!(told, [Membership::Settling, Membership::Joined]);
 }
