@@ -12,12 +12,19 @@ use crate::record::{Spot, Version};
 
 /// How long an answer may take; later ones are not listened to.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Questions that may be open in the place of old peers, and bytes of values in them, but for the
+/// last one.
+const MAX_RELAYED: usize = 16_384;
+const MAX_RELAYED_BYTES: usize = 64 << 20;
 
 /// What is under way, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
     last: u64,
     open: BTreeMap<u64, (Time, Ask)>,
+    /// How many of them old peers have caused, and the bytes of what is to be kept.
+    relayed: usize,
+    bytes: usize,
 }
 
 /// What a question is for.
@@ -49,9 +56,24 @@ pub(crate) enum Ask {
     Told,
 }
 
+impl Ask {
+    /// One, if it is in the place of an old peer, and the bytes of what is to be kept.
+    fn relayed(&self) -> (usize, usize) {
+        match self {
+            Self::Retrieve(_) | Self::Merged => (1, 0),
+            Self::Store { value, .. } => {
+                (1, value.as_ref().map_or(0, |value| value.as_bytes().len()))
+            }
+            _ => (0, 0),
+        }
+    }
+}
+
 impl Asks {
     pub(crate) fn begin(&mut self, now: Time, ask: Ask) -> u64 {
         let number = self.number();
+        let (relayed, bytes) = ask.relayed();
+        (self.relayed, self.bytes) = (self.relayed + relayed, self.bytes + bytes);
         self.open.insert(number, (now, ask));
         number
     }
@@ -68,7 +90,15 @@ impl Asks {
     }
 
     pub(crate) fn take(&mut self, number: u64) -> Option<Ask> {
-        self.open.remove(&number).map(|(_, ask)| ask)
+        let (_, ask) = self.open.remove(&number)?;
+        let (relayed, bytes) = ask.relayed();
+        (self.relayed, self.bytes) = (self.relayed - relayed, self.bytes - bytes);
+        Some(ask)
+    }
+
+    /// Whether one more question of an old peer's may be asked in its place.
+    pub(crate) fn may_relay(&self) -> bool {
+        self.relayed < MAX_RELAYED && self.bytes < MAX_RELAYED_BYTES
     }
 
     pub(crate) fn is_open(&self, number: u64) -> bool {
@@ -83,10 +113,11 @@ impl Asks {
     pub(crate) fn forget_old(&mut self, now: Time) -> Vec<Ask> {
         let mut old = Vec::new();
         // Numbers go with time.
-        while let Some(first) = self.open.first_entry()
-            && now.since(first.get().0) >= PATIENCE
+        while let Some((number, (since, _))) = self.open.first_key_value()
+            && now.since(*since) >= PATIENCE
         {
-            old.push(first.remove().1);
+            let number = *number;
+            old.extend(self.take(number));
         }
         old
     }

@@ -20,9 +20,10 @@ pub struct ChordConfig {
     /// keys from that alone. Without, [`ChordSocket::keys`](crate::ChordSocket::keys) asks around
     /// the ring, and a large network is spared a broadcast for each key. Default yes.
     pub announces: bool,
-    /// How often a node asks its successor how things stand, when nothing changes. Default 5 s.
+    /// How often a node asks its successor how things stand, when nothing changes. From 100 ms to
+    /// one day. Default 5 s.
     pub stabilise: Duration,
-    /// How often copies are compared, when nothing changes. Default 30 s.
+    /// How often copies are compared, when nothing changes. From 100 ms to one day. Default 30 s.
     pub compare: Duration,
     /// In which time a node looks once at all it owns, whether it is at the key's other positions,
     /// too. Default ten minutes.
@@ -48,6 +49,10 @@ pub struct ChordConfig {
     /// Operations of this node's user at a time. Default 16,384.
     pub max_operations: usize,
 }
+
+/// How often something is done at the most, and at the least.
+const OFTEN: Duration = Duration::from_millis(100);
+const SELDOM: Duration = Duration::from_secs(86_400);
 
 impl Default for ChordConfig {
     fn default() -> Self {
@@ -80,5 +85,13 @@ impl ChordConfig {
 
     pub(crate) fn successors(&self) -> usize {
         self.successors.clamp(2, 32)
+    }
+
+    pub(crate) fn stabilise(&self) -> Duration {
+        self.stabilise.clamp(OFTEN, SELDOM)
+    }
+
+    pub(crate) fn compare(&self) -> Duration {
+        self.compare.clamp(OFTEN, SELDOM)
     }
 }

@@ -93,12 +93,21 @@ impl Chord {
         });
     }
 
-    /// An old node that is nearer is told what is kept here.
-    pub(crate) fn tell_nearer_old(&mut self, now: Time, spot: Spot) {
+    /// An old node that is nearer is told of a write.
+    pub(crate) fn tell_nearer_old(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        value: Option<&Encoded>,
+        had: bool,
+    ) {
         let Some(old) = self.nearer_old(spot) else { return };
-        let value = self.shelf.get(spot).map(|record| record.value.clone());
-        if let Some(value) = value {
-            self.tell_old(now, old, SubFlag::Store, spot, Some(value.as_ref()));
+        if value.is_some() || had {
+            self.tell_old(now, old, SubFlag::Store, spot, Some(value));
+        } else {
+            // py2p parts from who deletes what it does not have (spec section 13): it is asked
+            // first, and told when it answers with a value. Nobody waits for that.
+            self.consult(now, old, spot, vec![self.id()], 0);
         }
     }
 

@@ -27,8 +27,10 @@ pub(crate) const COPY: u64 = 0x2f;
 const FEW: u64 = 128;
 /// Parts into which a stretch is cut that differs.
 const PARTS: usize = 16;
-/// Parts and spots that are read from one message.
+/// Parts and versions that are read from one message.
 const MAX_READ: usize = 4_096;
+/// Records that are asked for in one message, or told because of one list.
+const MAX_WANTED: usize = 1_024;
 /// Bytes of records in one message, but for the last one.
 const MAX_BYTES: usize = 48 << 10;
 /// What may wait for room on a peer's link; the next comparison finds what was left out.
@@ -114,7 +116,7 @@ impl Chord {
         if self.ring.is_none() {
             return Vec::new();
         }
-        let fresh = 4 * self.config.compare;
+        let fresh = 4 * self.config.compare();
         let is_there = |(id, since): &(&NodeId, &Time)| {
             now.since(**since) < fresh && self.peers.get(id).is_some_and(|peer| peer.is_way())
         };
@@ -165,7 +167,7 @@ impl Chord {
         let list: Vec<NodeId> =
             ring.successors().iter().take(self.config.copies()).copied().collect();
         let predecessor = ring.predecessor();
-        let mut wait = self.config.compare;
+        let mut wait = self.config.compare();
         for pair in list.windows(2) {
             self.compare(now, pair[0], Stretch { from: pair[0], to: pair[1] });
         }
@@ -251,7 +253,7 @@ impl Chord {
             4 => {
                 let mut wanted = payload.next()?.as_array()?;
                 let mut spots = VecDeque::new();
-                while wanted.len() > 0 && spots.len() < MAX_READ {
+                while wanted.len() > 0 && spots.len() < MAX_WANTED {
                     spots.push_back(Spot::read(&mut wanted)?);
                 }
                 self.copies.add(from, Task::Spots(spots));
@@ -378,6 +380,9 @@ impl Chord {
     ) {
         theirs.retain(|(spot, _)| stretch.contains(spot.point()));
         theirs.sort_unstable();
+        if theirs.is_empty() {
+            return self.copies.add(from, Task::All(stretch, None));
+        }
         let mut wanted: Vec<Spot> = Vec::new();
         for (spot, version) in &theirs {
             if self.shelf.version(*spot).is_none_or(|held| held < *version) {
@@ -388,8 +393,9 @@ impl Chord {
             let at = theirs.binary_search_by_key(&spot, |(spot, _)| *spot);
             at.map_or(true, |at| theirs[at].1 < record.version).then_some(spot)
         };
-        let later: VecDeque<Spot> = self.shelf.iter(stretch).filter_map(is_later).collect();
-        for wanted in wanted.chunks(1_024) {
+        let later: VecDeque<Spot> =
+            self.shelf.iter(stretch).filter_map(is_later).take(MAX_WANTED).collect();
+        for wanted in wanted.chunks(MAX_WANTED) {
             self.tell_peer(now, from, 3, 70 * wanted.len() + 16, |writer| {
                 writer.unsigned(COPY);
                 writer.unsigned(4);

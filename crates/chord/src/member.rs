@@ -48,7 +48,11 @@ pub(crate) struct Joining {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     request: RequestId,
+    /// Calls that came when it was leaving already.
+    others: Vec<RequestId>,
     until: Time,
+    /// Whether it is to join again when it has left.
+    joins_again: bool,
 }
 
 /// What neighbours in the ring tell each other.
@@ -103,7 +107,9 @@ impl Chord {
         if self.mesh().local().advertised().is_none() {
             return Err(NotReachable);
         }
-        if self.ring.is_none() && self.joining.is_none() {
+        if let Some(leaving) = self.leaving.as_mut() {
+            leaving.joins_again = true;
+        } else if self.ring.is_none() && self.joining.is_none() {
             self.timers.set(Timer::Join, Some(now));
             self.try_to_join(now);
         }
@@ -117,10 +123,14 @@ impl Chord {
         let request = self.stack.below.request_id();
         self.timers.set(Timer::Join, None);
         self.joining = None;
-        if self.ring.is_none() {
+        if let Some(leaving) = self.leaving.as_mut() {
+            leaving.others.push(request);
+            leaving.joins_again = false;
+        } else if self.ring.is_none() {
             self.stack.tell(ChordEvent::Left { request: Some(request), lost: 0 });
         } else {
-            self.leaving = Some(Leaving { request, until: now + LEAVE });
+            let (others, until) = (Vec::new(), now + LEAVE);
+            self.leaving = Some(Leaving { request, others, until, joins_again: false });
             self.begin_handing_over(now);
             self.timers.set(Timer::Leave, Some(now));
             self.go_on_leaving(now);
@@ -253,7 +263,7 @@ impl Chord {
         if let Some(successor) = ring.successor() {
             self.ask_for_view(now, successor);
         }
-        let wait = self.upkeep.stabilise_wait(self.config.stabilise);
+        let wait = self.upkeep.stabilise_wait(self.config.stabilise());
         let wait = wait.mul_f64(self.rng.random_range(0.75..1.25));
         self.timers.set(Timer::Stabilise, Some(now + wait));
         self.want_neighbours(now);
@@ -268,8 +278,7 @@ impl Chord {
                 self.tell_word(now, node, &Word::Ask);
             }
             None => {
-                self.upkeep.to_ask.insert(node, now);
-                self.want(now, node);
+                self.ask_once_linked(now, node);
             }
         }
     }
@@ -349,7 +358,8 @@ impl Chord {
 
     fn on_notified(&mut self, now: Time, from: NodeId) {
         let Some(ring) = self.ring.as_mut() else { return };
-        let is_there = |id: &NodeId| self.peers.get(id).is_some_and(|peer| !peer.is_silent);
+        // Who has left the ring may still be a peer.
+        let is_there = |id: &NodeId| self.peers.get(id).is_some_and(Neighbour::is_way);
         let is_dead = ring.predecessor().is_some_and(|known| !is_there(&known));
         let before = ring.successors().to_vec();
         let was_before = ring.predecessor();
@@ -379,8 +389,7 @@ impl Chord {
         if self.peers.contains_key(&to) {
             self.tell_word(now, to, &Word::Hint);
         } else {
-            self.upkeep.to_hint.insert(to, now);
-            self.want(now, to);
+            self.hint_once_linked(now, to);
         }
     }
 
@@ -436,8 +445,7 @@ impl Chord {
     }
 
     pub(crate) fn go_on_leaving(&mut self, now: Time) {
-        let Some(leaving) = self.leaving.as_ref() else { return };
-        let (request, until) = (leaving.request, leaving.until);
+        let Some(until) = self.leaving.as_ref().map(|leaving| leaving.until) else { return };
         let left = self.left_to_hand_over();
         if left > 0 && now < until && self.has_heirs() {
             self.hand_over_some(now);
@@ -448,13 +456,17 @@ impl Chord {
         for peer in able.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.tell_word(now, peer, &Word::Leave);
         }
+        let Some(leaving) = self.leaving.take() else { return };
         self.timers.set(Timer::Leave, None);
-        (self.leaving, self.ring, self.is_settled) = (None, None, false);
+        self.timers.set(Timer::Join, leaving.joins_again.then_some(now));
+        (self.ring, self.is_settled) = (None, false);
         self.end_handing_over();
         self.end_upkeep();
         self.choose_greeting();
         self.stack.below.greet_all(now);
-        self.stack.tell(ChordEvent::Left { request: Some(request), lost: left });
+        for request in std::iter::once(leaving.request).chain(leaving.others) {
+            self.stack.tell(ChordEvent::Left { request: Some(request), lost: left });
+        }
     }
 
     /// Whether there is anybody who could take what this member has.

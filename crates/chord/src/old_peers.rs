@@ -84,6 +84,11 @@ impl Chord {
             return;
         };
         let from = received.neighbour();
+        let size = value.as_ref().map_or(0, |value| value.as_bytes().len());
+        if size > self.config.max_value || !self.asks.may_relay() {
+            self.counts.refused += 1;
+            return;
+        }
         if received.sub_flag() == Some(SubFlag::Delta) {
             if let Some(delta) = value {
                 let op = Op::Merge { spot, base: None, key: None, delta };
@@ -128,9 +133,7 @@ impl Chord {
             && tries < TRIES
         {
             self.counts.redated += 1;
-            let clock = self.clock(now);
-            let ahead = self.config.max_ahead.as_millis() as u64;
-            self.latest_own = self.latest_own.max(version.time.min(clock.saturating_add(ahead)));
+            self.latest_own = self.latest_own.max(version.time);
             self.keep_plain(now, spot, value, false, tries + 1);
         }
     }
@@ -143,6 +146,7 @@ impl Chord {
         };
         let spot = plain.spot;
         let answers = self.ring.is_some() || self.peers.values().any(|peer| peer.is_way());
+        let answers = answers && self.asks.may_relay();
         let asked = answers
             .then(|| self.ask(now, spot.point(), Op::Fetch(spot), Ask::Retrieve(plain.clone())));
         if asked.flatten().is_none() {

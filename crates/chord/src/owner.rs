@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rs2p_base::{NodeId, Time};
-use rs2p_mesh::OverMesh as _;
 use rs2p_wire::{Encoded, SubFlag, Value};
 
 use crate::contact::Contact;
@@ -64,13 +63,17 @@ impl Chord {
             Op::Keep { spot, record } => {
                 let result = self.keep(now, spot, &record);
                 match result {
-                    Ok(had) => self.acknowledge(now, spot, hops, number, Written::Kept { had }),
+                    Ok(had) => {
+                        self.tell_nearer_old(now, spot, record.value.as_ref(), had);
+                        self.acknowledge(now, spot, hops, number, Written::Kept { had });
+                    }
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
                 }
             }
             Op::Merge { spot, base, key, delta } => {
                 match self.merge(now, spot, base, key, &delta) {
                     Ok((version, value)) => {
+                        self.tell_nearer_old(now, spot, Some(&value), true);
                         let merged = Written::Merged { version, value };
                         self.acknowledge(now, spot, hops, number, merged);
                     }
@@ -122,7 +125,7 @@ impl Chord {
 
     /// Whether a record is within the bounds.
     pub(crate) fn admit(&mut self, now: Time, spot: Spot, record: &Record) -> Result<(), Refusal> {
-        let ahead = self.clock(now).saturating_add(self.config.max_ahead.as_millis() as u64);
+        let latest = self.latest_allowed(now);
         let size = record.size();
         let (held, records) = match self.shelf.get(spot) {
             Some(held) => (held.size(), 0),
@@ -132,16 +135,23 @@ impl Chord {
         let is_full = self.shelf.len() + records > self.config.max_records
             || self.shelf.bytes() + size > self.config.max_bytes + held;
         let refusal = match () {
-            () if record.version.time > ahead => Refusal::Ahead,
-            // A deletion makes room.
-            () if is_large || (is_full && !record.is_tombstone()) => Refusal::Full,
+            () if record.version.time > latest => Refusal::Ahead,
+            // A deletion of what is there makes room.
+            () if is_large || (is_full && !(record.is_tombstone() && records == 0)) => {
+                Refusal::Full
+            }
             () => return Ok(()),
         };
         self.counts.refused += 1;
         Err(refusal)
     }
 
-    /// Tells neighbours and old nodes of a write, and answers once the copies are acknowledged.
+    /// The latest time that a write may have, in milliseconds since the Unix epoch.
+    pub(crate) fn latest_allowed(&self, now: Time) -> u64 {
+        self.clock(now).saturating_add(self.config.max_ahead.as_millis() as u64)
+    }
+
+    /// Tells neighbours of a write, and answers once the copies are acknowledged.
     fn acknowledge(
         &mut self,
         now: Time,
@@ -151,7 +161,6 @@ impl Chord {
         result: Written,
     ) {
         let then = Then { hops, number, result };
-        self.tell_nearer_old(now, spot);
         let mut left = self.copiers(now);
         // A write in the place of an owner that does not know everything yet is news to that one.
         let owns = |ring: &Ring<NodeId>| ring.owns(spot.point());
@@ -277,7 +286,7 @@ impl Chord {
     /// A version of this node's own, later than another one.
     pub(crate) fn next_version(&mut self, now: Time, later_than: Option<Version>) -> Version {
         let later = later_than.map_or(0, |version| version.time.saturating_add(1));
-        let time = self.clock(now).max(self.latest_own + 1).max(later);
+        let time = self.clock(now).max(self.latest_own.saturating_add(1)).max(later);
         self.latest_own = time;
         Version { time, author: self.id() }
     }
@@ -308,12 +317,10 @@ impl Chord {
 
     /// An old node that stores lies in this member's stretch: it is linked to.
     fn adopt(&mut self, now: Time, contact: Contact) {
-        let is_own = self.ring.as_ref().is_some_and(|ring| ring.owns(contact.id));
-        if is_own && !self.peers.contains_key(&contact.id) {
-            let address = contact.address;
-            if self.mesh().local().advertised() != Some(&address) {
-                let _ = self.stack.below.connect(now, address);
-            }
+        let Contact { id, address } = contact;
+        if self.ring.as_ref().is_some_and(|ring| ring.owns(id)) {
+            self.learn_contact(id, Some(address));
+            self.want(now, id);
         }
     }
 }

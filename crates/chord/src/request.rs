@@ -218,6 +218,26 @@ impl Answer {
         }
     }
 
+    /// The version that it tells of.
+    pub(crate) fn version(&self) -> Option<Version> {
+        match self {
+            Self::Fetched(Fetched::Record(version, _))
+            | Self::Kept(Kept::Newer(version))
+            | Self::Checked(Some(version))
+            | Self::Merged { version, .. } => Some(*version),
+            _ => None,
+        }
+    }
+
+    /// What is left of an answer whose version is not believed.
+    pub(crate) fn without_version(&self) -> Self {
+        match self {
+            Self::Fetched(_) => Self::Fetched(Fetched::Nothing),
+            Self::Checked(_) => Self::Checked(None),
+            _ => Self::Kept(Kept::Refused(Refusal::Ahead)),
+        }
+    }
+
     /// Writes one element.
     pub(crate) fn write(&self, writer: &mut MessageWriter) {
         match self {

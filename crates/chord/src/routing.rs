@@ -224,8 +224,14 @@ impl Chord {
     }
 
     /// What was asked has been answered.
-    fn on_answer(&mut self, now: Time, number: u64, arrived: Arrived) {
+    fn on_answer(&mut self, now: Time, number: u64, mut arrived: Arrived) {
         let Some(ask) = self.asks.take(number) else { return };
+        let latest = self.latest_allowed(now);
+        if arrived.answer.version().is_some_and(|version| version.time > latest) {
+            // No honest owner has it, and a write dated after it would be refused everywhere.
+            self.counts.refused += 1;
+            arrived.answer = arrived.answer.without_version();
+        }
         if arrived.owner != self.id() {
             let hops = arrived.hops.len() as u64;
             self.counts.lookups += 1;
@@ -258,6 +264,7 @@ impl Chord {
             (Ask::Store { spot, value, tries }, Answer::Kept(kept)) => {
                 self.on_plain_kept(now, spot, value, tries, *kept);
             }
+            (Ask::Move { spot, .. }, _) => self.on_not_moved(spot),
             (Ask::Page { request }, Answer::Listed { .. }) => self.on_page(request, arrived.answer),
             _ => {}
         }

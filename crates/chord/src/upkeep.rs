@@ -14,7 +14,7 @@ use crate::machine::{Chord, Timer};
 use crate::neighbour::Neighbour;
 use crate::position::distance;
 use crate::request::{Answer, Op};
-use crate::ring::between;
+use crate::ring::{Ring, between};
 use crate::routing::Arrived;
 
 /// Successors to which a member keeps links, if it keeps no more copies than that.
@@ -30,8 +30,10 @@ const MERGE: Duration = Duration::from_secs(20);
 const STALE: Duration = Duration::from_secs(10);
 /// Links that are of no use any more, and kept all the same.
 const SPARE: usize = 4;
-/// Addresses of ring members to remember beyond those in the ring's lists.
-const MAX_CONTACTS: usize = 256;
+/// Addresses of ring members to remember, those in the ring's lists among them.
+const MAX_CONTACTS: usize = 512;
+/// Nodes that wait for a link to be asked or told something, each; and dials under way.
+const MAX_WANTED: usize = 32;
 
 /// Links that are wanted.
 #[derive(Debug)]
@@ -43,8 +45,8 @@ pub(crate) struct Upkeep {
     /// Nodes to which this one has opened a link, and when.
     opened: VecMap<NodeId, Time>,
     /// Nodes that are to be asked, or told, something once there is a link.
-    pub(crate) to_ask: BTreeMap<NodeId, Time>,
-    pub(crate) to_hint: BTreeMap<NodeId, Time>,
+    to_ask: BTreeMap<NodeId, Time>,
+    to_hint: BTreeMap<NodeId, Time>,
     /// Who is at or before the point this far ahead, by the binary logarithm.
     fingers: BTreeMap<u16, NodeId>,
     next_finger: u16,
@@ -87,6 +89,11 @@ impl Upkeep {
         self.shortcuts.remove(&node);
     }
 
+    fn forget_stale(&mut self, now: Time) {
+        self.to_ask.retain(|_, since| now.since(*since) < STALE);
+        self.to_hint.retain(|_, since| now.since(*since) < STALE);
+    }
+
     pub(crate) fn linked_fingers(&self, peers: &VecMap<NodeId, Neighbour>) -> usize {
         self.fingers.values().filter(|finger| peers.contains_key(finger)).count()
     }
@@ -122,22 +129,43 @@ impl Chord {
     }
 
     pub(crate) fn learn_contact(&mut self, id: NodeId, address: Option<Endpoint>) {
-        if let Some(address) = address.filter(|_| id != self.id()) {
-            self.upkeep.contacts.insert(id, address);
-            if self.upkeep.contacts.len() > MAX_CONTACTS {
-                self.prune_contacts();
-            }
+        let Some(address) = address.filter(|_| id != self.id()) else { return };
+        if self.upkeep.contacts.len() >= MAX_CONTACTS {
+            self.prune_contacts();
         }
+        if self.upkeep.contacts.len() < MAX_CONTACTS || self.upkeep.contacts.contains_key(&id) {
+            self.upkeep.contacts.insert(id, address);
+        }
+    }
+
+    /// Notes that a node is to be asked how things stand once there is a link to it.
+    pub(crate) fn ask_once_linked(&mut self, now: Time, node: NodeId) {
+        self.upkeep.forget_stale(now);
+        if self.upkeep.to_ask.len() < MAX_WANTED {
+            self.upkeep.to_ask.insert(node, now);
+        }
+        self.want(now, node);
+    }
+
+    /// Notes that a node is to be told of this one once there is a link to it.
+    pub(crate) fn hint_once_linked(&mut self, now: Time, node: NodeId) {
+        self.upkeep.forget_stale(now);
+        if self.upkeep.to_hint.len() < MAX_WANTED {
+            self.upkeep.to_hint.insert(node, now);
+        }
+        self.want(now, node);
     }
 
     /// Forgets addresses of nodes that are of no interest now.
     pub(crate) fn prune_contacts(&mut self) {
-        let Some(ring) = self.ring.as_ref() else { return };
+        let ring = self.ring.as_ref();
+        let is_neighbour = |ring: &Ring<NodeId>, id: NodeId| {
+            ring.predecessor() == Some(id) || ring.successors().contains(&id)
+        };
         let upkeep = &mut self.upkeep;
         let (fingers, to_ask, to_hint) = (&upkeep.fingers, &upkeep.to_ask, &upkeep.to_hint);
         upkeep.contacts.retain(|id, _| {
-            ring.predecessor() == Some(*id)
-                || ring.successors().contains(id)
+            ring.is_some_and(|ring| is_neighbour(ring, *id))
                 || fingers.values().any(|finger| finger == id)
                 || to_ask.contains_key(id)
                 || to_hint.contains_key(id)
@@ -148,6 +176,7 @@ impl Chord {
     pub(crate) fn want(&mut self, now: Time, id: NodeId) {
         if id == self.id()
             || self.peers.contains_key(&id)
+            || self.upkeep.dialling.len() >= MAX_WANTED
             || self.upkeep.dialling.values().any(|dialled| *dialled == id)
         {
             return;
@@ -213,6 +242,9 @@ impl Chord {
         needed.extend(self.upkeep.fingers.values());
         needed.extend(self.upkeep.shortcuts.keys());
         needed.extend(self.copies.copiers());
+        // An old node in this member's stretch is asked and told.
+        let old = self.peers.iter().filter(|(_, peer)| peer.is_old());
+        needed.extend(old.map(|(id, _)| *id));
         needed.sort_unstable();
         let idle =
             self.upkeep.opened.iter().filter(|(id, since)| {
@@ -235,9 +267,7 @@ impl Chord {
         let Some(ring) = self.ring.as_ref() else { return };
         let near: Vec<NodeId> = ring.successors().iter().take(self.near()).copied().collect();
         near.into_iter().for_each(|id| self.want(now, id));
-        let upkeep = &mut self.upkeep;
-        upkeep.to_ask.retain(|_, since| now.since(*since) < STALE);
-        upkeep.to_hint.retain(|_, since| now.since(*since) < STALE);
+        self.upkeep.forget_stale(now);
         self.let_go(now);
     }
 

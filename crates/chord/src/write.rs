@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rs2p_base::{RequestId, Time};
 use rs2p_wire::{Encoded, Value};
 
+use crate::consult::handed_over;
 use crate::error::{ReadError, WriteError};
 use crate::event::ChordEvent;
 use crate::machine::Chord;
@@ -148,7 +149,9 @@ impl Chord {
         let Some(operation) = self.operations.get_mut(&request) else { return };
         operation.forget_answers();
         operation.is_wide = true;
-        let base = version.map(|version| (version, value));
+        // What only old nodes have is of no version.
+        let oldest = value.is_some().then(|| handed_over(self.stack.below.id()));
+        let base = version.or(oldest).map(|version| (version, value));
         operation.phase = Phase::Merge { at: 0, base };
         self.ask_tables(now, request);
     }

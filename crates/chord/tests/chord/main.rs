@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod bench;
+mod lies;
 mod network;
+mod old_peers;
 mod settling;
 mod whole;

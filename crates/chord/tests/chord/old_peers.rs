@@ -1,0 +1,162 @@
+//! py2p and js2p peers, as the node sees them.
+
+use rs2p_chord::{ChordConfig, ChordEvent, Membership, Spot, Table};
+use rs2p_wire::{MainFlag, SubFlag, Value};
+
+use crate::bench::{Bench, Kind, PeerIndex, id};
+
+fn text(value: &Value) -> String {
+    String::from_utf8_lossy(rs2p_wire::text_bytes(value).unwrap()).into_owned()
+}
+
+/// What an old peer has been told to keep: table and value.
+fn stores(bench: &mut Bench, peer: PeerIndex) -> Vec<(String, Value)> {
+    let stores = bench.payloads(peer, SubFlag::Store).into_iter();
+    stores.map(|store| (text(&store[0]), store[2].clone())).collect()
+}
+
+fn leech(kind: Kind) -> (Bench, PeerIndex) {
+    let config = ChordConfig { joins: false, ..ChordConfig::default() };
+    let mut bench = Bench::new(config);
+    let old = bench.join(kind);
+    bench.stores(old, true);
+    bench.seconds(1);
+    bench.clear();
+    (bench, old)
+}
+
+/// An old peer answers what it has been asked for with this value.
+fn answer_all(bench: &mut Bench, peer: PeerIndex, value: &Value) -> usize {
+    let asked = bench.payloads(peer, SubFlag::Retrieve);
+    for payload in &asked {
+        let mut answer = vec![SubFlag::Retrieved.into()];
+        answer.extend(payload.iter().cloned());
+        answer.push(value.clone());
+        bench.whisper(peer, &answer);
+    }
+    asked.len()
+}
+
+#[test]
+fn who_stores_nothing_writes_to_old_nodes_and_reads_from_them() {
+    for kind in [Kind::Py2p, Kind::Js2p] {
+        let (mut bench, old) = leech(kind);
+        let write = bench.set("key", "value");
+        bench.seconds(1);
+        let mut told = stores(&mut bench, old);
+        told.sort_by_key(|(table, _)| table.clone());
+        let value = Value::from("value");
+        let names = ["sha1", "sha224", "sha256", "sha384", "sha512"];
+        assert_eq!(told, names.map(|name| (name.to_owned(), value.clone())), "{kind:?}");
+        assert_eq!(bench.write_of(write), Some(Ok(None)));
+        let read = bench.get("key");
+        assert_eq!(answer_all(&mut bench, old, &value), 3);
+        assert_eq!(bench.read_of(read), Some(Ok(Some(value))));
+        assert_eq!(bench.chord.records().count(), 0);
+    }
+}
+
+#[test]
+fn a_change_of_a_map_that_only_old_nodes_have_is_merged_into_it() {
+    let (mut bench, old) = leech(Kind::Py2p);
+    let pair = |name: &str| (Value::from(name), Value::from(1));
+    let change = vec![pair("b")];
+    let write = bench.call(|chord, now| chord.apply_delta(now, "key", change)).unwrap();
+    let before = Value::Map(vec![pair("a")]);
+    assert_eq!(answer_all(&mut bench, old, &before), 3);
+    bench.seconds(1);
+    let merged = Value::Map(vec![pair("a"), pair("b")]);
+    assert_eq!(bench.write_of(write), Some(Ok(Some(merged.clone()))));
+    let told = stores(&mut bench, old);
+    assert!(told.iter().all(|(_, value)| *value == merged), "{told:?}");
+    for table in Table::ALL {
+        assert!(told.iter().any(|(name, _)| name == table.name()), "{table}");
+    }
+    assert_eq!(bench.chord.records().count(), 0);
+}
+
+/// It would part from who tells it.
+#[test]
+fn py2p_is_not_told_of_deletions_of_what_it_does_not_have() {
+    let mut bench = Bench::new(ChordConfig::default());
+    let old = bench.join(Kind::Py2p);
+    bench.stores(old, true);
+    bench.seconds(3);
+    bench.clear();
+    let nearer = |key: &str| {
+        let near = |table: Table| {
+            let point = Spot::of(table, key.as_bytes()).point();
+            rs2p_chord::distance(id(1), point) < rs2p_chord::distance(id(100), point)
+        };
+        Table::ALL.into_iter().filter(|table| near(*table)).count()
+    };
+    let key = (0..).map(|it| it.to_string()).find(|key| nearer(key) >= 2).unwrap();
+    // It is asked first, and told when it has something.
+    for has in [false, true] {
+        bench.call(|chord, now| chord.del(now, &key)).unwrap();
+        let value = if has { Value::from(5) } else { Value::Nil };
+        assert_eq!(answer_all(&mut bench, old, &value), nearer(&key));
+        bench.seconds(3);
+        let told = stores(&mut bench, old);
+        assert_eq!(told.len(), if has { nearer(&key) } else { 0 });
+        assert!(told.iter().all(|(_, value)| value.is_nil()), "{told:?}");
+    }
+    let write = bench.set(&key, 1);
+    bench.seconds(3);
+    assert_eq!(bench.write_of(write), Some(Ok(None)));
+    assert_eq!(stores(&mut bench, old).len(), nearer(&key));
+    for deletions in [nearer(&key), 0] {
+        bench.call(|chord, now| chord.del(now, &key)).unwrap();
+        bench.seconds(3);
+        let told = stores(&mut bench, old);
+        assert!(told.iter().all(|(_, value)| value.is_nil()), "{told:?}");
+        assert_eq!(told.len(), deletions);
+    }
+}
+
+#[test]
+fn keys_that_old_nodes_announce_are_known_and_told() {
+    let (mut bench, old) = Bench::with(Kind::Js2p);
+    let notify = [SubFlag::Notify.into(), Value::Binary(b"key".to_vec())];
+    bench.say(old, MainFlag::Broadcast, &notify);
+    bench.say(old, MainFlag::Broadcast, &notify);
+    let gone = [&notify[..], &["del".into()]].concat();
+    bench.say(old, MainFlag::Broadcast, &gone);
+    bench.say(old, MainFlag::Broadcast, &gone);
+    let told: Vec<String> = bench
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            ChordEvent::Add { key } => Some(format!("+{}", String::from_utf8_lossy(&key))),
+            ChordEvent::Delete { key } => Some(format!("-{}", String::from_utf8_lossy(&key))),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["+key", "-key"]);
+}
+
+#[test]
+fn calls_to_leave_and_to_join_that_cross_all_end() {
+    let (mut bench, peer) = Bench::in_ring(ChordConfig::default(), 101);
+    // A record that nobody takes keeps it busy for a while.
+    let key = (0..).map(|it| it.to_string()).find(|key| {
+        bench.chord.ring().unwrap().owns(Spot::of(Table::Sha1, key.as_bytes()).point())
+    });
+    let record = crate::bench::record(Table::Sha1, &key.unwrap(), 1, 9, 1);
+    bench.whisper(peer, &[vec![crate::bench::COPY.into(), 0.into(), 1.into()], record].concat());
+    bench.hold(peer);
+    let one = bench.call(|chord, now| chord.unjoin(now));
+    let two = bench.call(|chord, now| chord.unjoin(now));
+    assert_eq!(bench.chord.membership(), Membership::Leaving);
+    bench.call(|chord, now| chord.join(now)).unwrap();
+    bench.seconds(31);
+    let events = bench.events();
+    let has_left = |call| {
+        let is_it = |event: &ChordEvent| matches!(event, ChordEvent::Left { request, .. } if *request == Some(call));
+        events.iter().any(is_it)
+    };
+    assert!(has_left(one) && has_left(two));
+    bench.read(peer, 1_000);
+    bench.seconds(10);
+    assert_ne!(bench.chord.membership(), Membership::Leeching);
+}
