@@ -64,8 +64,8 @@ pub(crate) enum Phase {
     Write {
         version: Version,
         value: Option<Encoded>,
-        /// How often the write was dated anew.
-        redated: u8,
+        /// Whether it was dated after all that three tables knew.
+        is_redated: bool,
         /// What the user is told at the end.
         result: Option<Value>,
         /// Whether it was a read that found too few copies.

@@ -93,7 +93,7 @@ impl Chord {
                 operation.phase = Phase::Write {
                     version,
                     value,
-                    redated: 0,
+                    is_redated: false,
                     result: None,
                     is_repair: true,
                     is_told: false,

@@ -12,9 +12,6 @@ use crate::operation::{Goal, MAJORITY, Operation, Phase, Reply, TABLES};
 use crate::record::{Record, Spot, Version};
 use crate::request::{Kept, Op, Refusal};
 
-/// How often a write is dated anew because something later is known.
-const REDATE: u8 = 8;
-
 impl Operation {
     /// What a table is asked in this phase.
     pub(crate) fn op(&self, spot: Spot) -> Option<Op> {
@@ -205,7 +202,8 @@ impl Chord {
     pub(crate) fn judge_write(&mut self, now: Time, request: RequestId) {
         let Some(operation) = self.operations.get_mut(&request) else { return };
         let merges = matches!(operation.goal, Goal::Delta(_));
-        let Phase::Write { version, redated, is_told, is_repair, .. } = &mut operation.phase else {
+        let Phase::Write { version, is_redated, is_told, is_repair, .. } = &mut operation.phase
+        else {
             return;
         };
         let replies = || operation.tables.iter().filter_map(|slot| slot.answer.as_ref());
@@ -213,24 +211,24 @@ impl Chord {
             Reply::Kept(Kept::Newer(later)) => Some(*later),
             _ => None,
         });
+        let has_kept = |reply: &&Reply| matches!(reply, Reply::Kept(Kept::Done { .. }));
+        let is_later = |reply: &&Reply| matches!(reply, Reply::Kept(Kept::Newer(_)));
+        let kept = replies().filter(has_kept).count();
+        let known = kept + replies().filter(is_later).count();
+        // What was made later of the same map, or read later, has it in it. And once a write is
+        // dated after all that three tables knew, what is later still came at the same time.
+        let is_last = merges || *is_repair || *is_redated;
         if let Some(later) = later.max()
-            && !*is_repair
-            && !merges
+            && !is_last
             && !*is_told
-            && *redated < REDATE
+            && known >= MAJORITY
         {
-            *redated += 1;
+            *is_redated = true;
             self.counts.redated += 1;
             let later = later.max(*version);
             return self.date_anew(now, request, later);
         }
-        // What was made later of the same map, or read later, has it in it.
-        let counts = |reply: &&Reply| match reply {
-            Reply::Kept(Kept::Done { .. }) => true,
-            Reply::Kept(Kept::Newer(_)) => merges || *is_repair,
-            _ => false,
-        };
-        let done = replies().filter(counts).count();
+        let done = if is_last { known } else { kept };
         let all = replies().count() == TABLES;
         if done >= MAJORITY && !*is_told {
             *is_told = true;
@@ -263,7 +261,9 @@ impl Chord {
             let (version, value) = (*version, value.clone());
             return self.finish_read(now, request, Some(version), value);
         }
-        let had = |reply: &Reply| matches!(reply, Reply::Kept(Kept::Done { had: true, .. }));
+        let had = |reply: &Reply| {
+            matches!(reply, Reply::Kept(Kept::Done { had: true, .. } | Kept::Newer(_)))
+        };
         let replies = operation.tables.iter().filter_map(|slot| slot.answer.as_ref());
         let is_absent = matches!(operation.goal, Goal::Del) && !replies.into_iter().any(had);
         let key = operation.key.clone();
@@ -302,5 +302,5 @@ impl Chord {
 }
 
 fn writing(version: Version, value: Option<Encoded>, result: Option<Value>) -> Phase {
-    Phase::Write { version, value, redated: 0, result, is_repair: false, is_told: false }
+    Phase::Write { version, value, is_redated: false, result, is_repair: false, is_told: false }
 }

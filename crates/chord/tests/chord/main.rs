@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod bench;
+mod durability;
 mod lies;
 mod network;
 mod old_peers;
+mod operations;
 mod settling;
 mod whole;

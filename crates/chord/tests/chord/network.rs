@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rs2p_base::{NodeId, RequestId};
-use rs2p_chord::{Chord, ChordConfig, ChordEvent, ReadError, WriteError};
+use rs2p_base::{NodeId, RequestId, Time};
+use rs2p_chord::{Chord, ChordConfig, ChordEvent, ReadError, Record, Table, WriteError};
 use rs2p_mesh::Birth;
 use rs2p_simnet::{Fidelity, Network, NodeIndex, Sim};
 use rs2p_wire::Value;
@@ -13,6 +13,7 @@ pub(crate) struct Net {
     pub(crate) sim: Sim<Chord>,
     reads: BTreeMap<(NodeIndex, RequestId), Result<Option<Value>, ReadError>>,
     writes: BTreeMap<(NodeIndex, RequestId), Result<Option<Value>, WriteError>>,
+    left: BTreeMap<(NodeIndex, RequestId), usize>,
 }
 
 pub(crate) const SECOND: u64 = 1_000_000;
@@ -36,7 +37,7 @@ impl Net {
 
     pub(crate) fn within(seed: u64, network: Network) -> Self {
         let sim = Sim::new(seed, network, Fidelity::Messages);
-        Self { sim, reads: BTreeMap::new(), writes: BTreeMap::new() }
+        Self { sim, reads: BTreeMap::new(), writes: BTreeMap::new(), left: BTreeMap::new() }
     }
 
     pub(crate) fn join(&mut self, config: &ChordConfig) -> NodeIndex {
@@ -54,6 +55,9 @@ impl Net {
                 }
                 ChordEvent::Written { request, result } => {
                     self.writes.insert((node, request), result);
+                }
+                ChordEvent::Left { request: Some(request), lost } => {
+                    self.left.insert((node, request), lost);
                 }
                 _ => {}
             }
@@ -114,6 +118,57 @@ impl Net {
             self.run_for(SECOND / 100);
         }
         panic!("a read that never ends");
+    }
+
+    /// Sets this many keys, each by another member.
+    pub(crate) fn fill(&mut self, keys: usize) {
+        let members = self.members();
+        for number in 0..keys {
+            let (_, node) = members[number % members.len()];
+            self.set(node, &format!("key {number}"), number as u64).unwrap();
+        }
+    }
+
+    /// Reads as many keys, each by another node.
+    pub(crate) fn expect_all(&mut self, keys: usize) {
+        let nodes: Vec<_> = self.sim.nodes().filter(|node| self.sim.is_up(*node)).collect();
+        for number in 0..keys {
+            let node = nodes[(7 * number + 3) % nodes.len()];
+            let value = self.get(node, &format!("key {number}"));
+            assert_eq!(value, Ok(Some(Value::from(number as u64))), "key {number}, {node}");
+        }
+    }
+
+    /// What the user of a node changes.
+    pub(crate) fn change(
+        &mut self,
+        node: NodeIndex,
+        begin: impl FnOnce(&mut Chord, Time) -> Result<RequestId, WriteError>,
+    ) -> Result<Option<Value>, WriteError> {
+        let request = self.sim.call(node, begin).unwrap()?;
+        self.written(node, request)
+    }
+
+    /// Leaves, and gives the number of records that nobody has taken.
+    pub(crate) fn unjoin(&mut self, node: NodeIndex) -> usize {
+        let request = self.sim.call(node, Chord::unjoin).unwrap();
+        for _ in 0..4_000 {
+            if let Some(lost) = self.left.remove(&(node, request)) {
+                return lost;
+            }
+            self.run_for(SECOND / 100);
+        }
+        panic!("it never leaves");
+    }
+
+    /// The members that have something of a key in a table, and what.
+    pub(crate) fn holders(&self, table: Table, key: &str) -> Vec<(NodeIndex, Record)> {
+        let members = self.members().into_iter();
+        let held = |(_, node)| {
+            let record = self.sim.machine(node)?.record(table, key)?;
+            Some((node, record.clone()))
+        };
+        members.filter_map(held).collect()
     }
 
     pub(crate) fn written(
