@@ -294,6 +294,7 @@ impl Chord {
 
     fn on_parts(&mut self, now: Time, from: NodeId, is_first: bool, parts: &[Part]) {
         let Some(ring) = self.ring.as_ref() else { return };
+        let ring_next = ring.successor();
         if is_first && parts.iter().any(|part| part.stretch.from == ring.me()) {
             self.copies.copied_by(now, from);
         }
@@ -312,7 +313,10 @@ impl Chord {
             };
             work = left;
             if own == *sum {
-                same.push(*stretch);
+                // Who has another successor may lack what that one took in the asker's place.
+                if stretch.from != from || ring_next == Some(from) {
+                    same.push(*stretch);
+                }
             } else if sum.count == 0 {
                 self.copies.add(from, Task::All(*stretch, None));
             } else if own.count == 0 || own.count + sum.count <= FEW {

@@ -106,3 +106,26 @@ fn a_member_tells_once_it_has_what_belongs_to_it() {
     }
     assert_eq!(told, [Membership::Settling, Membership::Joined]);
 }
+
+#[test]
+fn members_that_came_at_the_same_time_read_at_once_what_they_write() {
+    for seed in 0..40 {
+        let mut net = Net::new(seed);
+        let first = net.join(&ChordConfig::default());
+        net.wait_for_ring();
+        let come = [net.join(&ChordConfig::default()), net.join(&ChordConfig::default())];
+        let all = [first, come[0], come[1]];
+        let is_joined = |net: &Net, node| {
+            net.sim.machine(node).unwrap().membership() == Membership::Joined
+        };
+        while !all.iter().all(|node| is_joined(&net, *node)) {
+            net.run_for(SECOND / 1_000);
+        }
+        for number in 0..12u64 {
+            let key = format!("key {number}");
+            let (writer, reader) = (all[number as usize % 3], all[(number as usize + 1) % 3]);
+            net.set(writer, &key, number).unwrap();
+            assert_eq!(net.get(reader, &key), Ok(Some(number.into())), "seed {seed}, {key}");
+        }
+    }
+}
