@@ -115,9 +115,8 @@ fn members_that_came_at_the_same_time_read_at_once_what_they_write() {
         net.wait_for_ring();
         let come = [net.join(&ChordConfig::default()), net.join(&ChordConfig::default())];
         let all = [first, come[0], come[1]];
-        let is_joined = |net: &Net, node| {
-            net.sim.machine(node).unwrap().membership() == Membership::Joined
-        };
+        let is_joined =
+            |net: &Net, node| net.sim.machine(node).unwrap().membership() == Membership::Joined;
         while !all.iter().all(|node| is_joined(&net, *node)) {
             net.run_for(SECOND / 1_000);
         }
