@@ -32,6 +32,8 @@ pub(crate) struct Consult {
     hops: Vec<NodeId>,
     number: u64,
     until: Time,
+    /// Whether it is to be deleted there, if there is anything.
+    deletes: bool,
 }
 
 impl Chord {
@@ -54,13 +56,14 @@ impl Chord {
         spot: Spot,
         hops: Vec<NodeId>,
         number: u64,
+        deletes: bool,
     ) {
         if self.consults.len() >= MAX_CONSULTS {
             self.counts.dropped += 1;
             return;
         }
         let is_asked = self.consults.iter().any(|open| open.old == old && open.spot == spot);
-        self.consults.push(Consult { old, spot, hops, number, until: now + PATIENCE });
+        self.consults.push(Consult { old, spot, hops, number, until: now + PATIENCE, deletes });
         self.watch_for_overdue(now);
         if !is_asked {
             self.tell_old(now, old, SubFlag::Retrieve, spot, None);
@@ -93,21 +96,10 @@ impl Chord {
         });
     }
 
-    /// An old node that is nearer is told of a write.
-    pub(crate) fn tell_nearer_old(
-        &mut self,
-        now: Time,
-        spot: Spot,
-        value: Option<&Encoded>,
-        had: bool,
-    ) {
-        let Some(old) = self.nearer_old(spot) else { return };
-        if value.is_some() || had {
+    /// An old node that is nearer is told of a value.
+    pub(crate) fn tell_nearer_old(&mut self, now: Time, spot: Spot, value: Option<&Encoded>) {
+        if let Some(old) = self.nearer_old(spot) {
             self.tell_old(now, old, SubFlag::Store, spot, Some(value));
-        } else {
-            // py2p parts from who deletes what it does not have (spec section 13): it is asked
-            // first, and told when it answers with a value. Nobody waits for that.
-            self.consult(now, old, spot, vec![self.id()], 0);
         }
     }
 
@@ -119,6 +111,9 @@ impl Chord {
             return;
         };
         let from = received.neighbour();
+        if self.on_fence(now, from, spot) {
+            return;
+        }
         if !self.consults.iter().any(|open| open.old == from && open.spot == spot) {
             return;
         }
@@ -137,13 +132,23 @@ impl Chord {
     }
 
     fn end_consult(&mut self, now: Time, old: NodeId, spot: Spot, value: Option<Encoded>) {
+        let had = value.is_some();
         let fetched = self.weigh_old(now, old, spot, value);
         let is_it = |open: &Consult| open.old == old && open.spot == spot;
         let (ended, open) = std::mem::take(&mut self.consults).into_iter().partition(is_it);
         self.consults = open;
         let ended: Vec<Consult> = ended;
-        for Consult { hops, number, .. } in ended {
-            self.answer(now, hops, number, Answer::Fetched(fetched.clone()));
+        let deletes = ended.iter().any(|ended| ended.deletes);
+        // A member has told it when it weighed what is there.
+        if deletes && had && self.ring.is_none() {
+            self.tell_old(now, old, SubFlag::Store, spot, Some(None));
+        }
+        for Consult { hops, number, deletes, .. } in ended {
+            if deletes {
+                self.on_deleted_by_old(now, old, (hops, number), had);
+            } else {
+                self.answer(now, hops, number, Answer::Fetched(fetched.clone()));
+            }
         }
     }
 

@@ -56,6 +56,7 @@ mod copies;
 mod disk;
 mod error;
 mod event;
+mod fence;
 mod keys;
 mod machine;
 mod maintenance;

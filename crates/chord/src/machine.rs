@@ -1,6 +1,6 @@
 //! The DHT as a state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
@@ -17,7 +17,7 @@ use crate::keys::Keys;
 use crate::maintenance::Maintenance;
 use crate::member::{Joining, Leaving, RING};
 use crate::neighbour::Neighbour;
-use crate::old_peers::HandOver;
+use crate::old_peers::{DueAnswer, HandOver};
 use crate::operation::Operation;
 use crate::owner::Pending;
 use crate::request::{ANSWER, REQUEST};
@@ -57,6 +57,8 @@ pub struct Chord {
     pub(crate) maintenance: Maintenance,
     /// Old peers that are being told what belongs to them.
     pub(crate) hand_overs: VecMap<NodeId, HandOver>,
+    /// Answers to py2p peers that are due soon, in the order in which they are.
+    pub(crate) due_answers: VecDeque<DueAnswer>,
     pub(crate) timers: Deadlines<Timer>,
     /// The latest time of a write of this node's own.
     pub(crate) latest_own: u64,
@@ -87,6 +89,8 @@ pub(crate) enum Timer {
     Sweep,
     /// A few records are to be looked for at the key's other positions.
     Audit,
+    /// An answer to a py2p peer is due.
+    Answer,
 }
 
 /// Nodes in a peers list to another rs2p node, which finds more by lookups.
@@ -130,6 +134,7 @@ impl Chord {
             copies: Copies::default(),
             maintenance: Maintenance::default(),
             hand_overs: VecMap::new(),
+            due_answers: VecDeque::new(),
             timers,
             latest_own: 0,
             counts: ChordCounts::default(),
@@ -218,8 +223,11 @@ impl Chord {
         let is_able = handshake.is_some_and(|it| it.can(Self::CAPABILITY));
         let address = handshake.and_then(|handshake| handshake.address.clone());
         let is_able = is_able && peer.kind == PeerKind::Rs2p;
-        let neighbour = Neighbour::new(now, peer, address, is_able);
+        let neighbour = Neighbour::new(peer, address, is_able);
         self.peers.insert(peer.id, neighbour);
+        if self.ring.is_some() {
+            self.expect_hand_over(now, peer.id);
+        }
         self.announce_keys_to(peer);
         self.on_linked(now, peer.id);
     }
@@ -321,6 +329,7 @@ impl Layer for Chord {
                 Timer::Overdue => self.look_for_overdue(now),
                 Timer::Sweep => self.sweep(now),
                 Timer::Audit => self.audit(now),
+                Timer::Answer => self.give_due_answers(now),
             }
         }
     }

@@ -166,7 +166,6 @@ impl Chord {
             return;
         }
         peer.stores = !leeches;
-        peer.since = now;
         let is_old = peer.is_old();
         if leeches {
             self.hand_overs.remove(&from);
@@ -250,6 +249,9 @@ impl Chord {
         self.is_settled = is_settled;
         self.choose_greeting();
         self.stack.below.greet_all(now);
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.expect_hand_over(now, peer);
+        }
         self.stack.tell(ChordEvent::Joined);
         self.upkeep.hurry();
         self.begin_upkeep(now);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rs2p_base::{Endpoint, NodeId, Time};
 use rs2p_mesh::{OverMesh as _, PeerInfo, PeerKind};
 
+use crate::fence::Fence;
 use crate::machine::{Chord, Timer};
 use crate::member::Word;
 
@@ -25,32 +26,27 @@ pub(crate) struct Neighbour {
     pub(crate) is_able: bool,
     /// Whether it says that it stores.
     pub(crate) stores: bool,
-    /// Since when it does, or since when it is a peer.
-    pub(crate) since: Time,
     /// Since when it owes an answer.
     owes: Option<Time>,
     /// When it was last asked for a sign of life.
     asked: Option<Time>,
     /// Whether it does not answer: nothing is sent by way of it until it does.
     pub(crate) is_silent: bool,
+    /// How far it has read what it was told, if it is an old node.
+    pub(crate) fence: Fence,
 }
 
 impl Neighbour {
-    pub(crate) fn new(
-        now: Time,
-        peer: &PeerInfo,
-        address: Option<Endpoint>,
-        is_able: bool,
-    ) -> Self {
+    pub(crate) fn new(peer: &PeerInfo, address: Option<Endpoint>, is_able: bool) -> Self {
         Self {
             kind: peer.kind,
             address,
             is_able,
             stores: false,
-            since: now,
             owes: None,
             asked: None,
             is_silent: false,
+            fence: Fence::default(),
         }
     }
 

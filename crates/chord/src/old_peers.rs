@@ -3,22 +3,19 @@
 use std::time::Duration;
 
 use rs2p_base::{NodeId, Time};
-use rs2p_mesh::Received;
+use rs2p_mesh::{PeerKind, Received};
 use rs2p_wire::{Encoded, IdForm, SubFlag};
 
 use bytes::Bytes;
 
 use crate::asks::Ask;
 use crate::consult::{handed_over, read_valued};
-use crate::machine::Chord;
+use crate::machine::{Chord, Timer};
 use crate::position::{Position, Table};
 use crate::record::{Record, Spot};
 use crate::request::{Fetched, Kept, Op};
 use crate::stretch::Stretch;
 
-/// For so long after it has said that it stores, an old node hands over what it had before, as
-/// writes that look like new ones.
-const HANDS_OVER: Duration = Duration::from_secs(2);
 /// How often a write of an old node's is dated anew.
 const TRIES: u8 = 4;
 
@@ -30,6 +27,20 @@ pub(crate) struct Plain {
     table_form: IdForm,
     number: Bytes,
     number_form: IdForm,
+}
+
+/// py2p asks, and only then gets ready for the answer: one that comes at once is lost to it. It
+/// looks for answers ten times a second.
+const ANSWER_AFTER: Duration = Duration::from_millis(10);
+/// Answers that may be due; more are given at once.
+const MAX_DUE: usize = 1_024;
+
+/// An answer to a py2p peer that is due soon.
+#[derive(Debug)]
+pub(crate) struct DueAnswer {
+    at: Time,
+    plain: Plain,
+    value: Option<Encoded>,
 }
 
 /// How far an old peer has been told what belongs to it.
@@ -96,10 +107,7 @@ impl Chord {
             }
             return;
         }
-        let hands_over = self
-            .peers
-            .get(&from)
-            .is_some_and(|peer| peer.stores && now.since(peer.since) < HANDS_OVER);
+        let hands_over = self.peers.get(&from).is_some_and(|peer| peer.fence.hands_over(now));
         if hands_over && value.is_none() {
             return;
         }
@@ -158,9 +166,27 @@ impl Chord {
     /// Tells an old peer what it has asked for, in its own words.
     pub(crate) fn answer_plain(&mut self, now: Time, plain: &Plain, fetched: &Fetched) {
         let value = match fetched {
-            Fetched::Record(_, value) | Fetched::Old(value) => value.as_ref(),
+            Fetched::Record(_, value) | Fetched::Old(value) => value.clone(),
             Fetched::Nothing => None,
         };
+        let is_py2p = self.peers.get(&plain.peer).is_some_and(|peer| peer.kind == PeerKind::Py2p);
+        let due = DueAnswer { at: now + ANSWER_AFTER, plain: plain.clone(), value };
+        if !is_py2p || self.due_answers.len() >= MAX_DUE {
+            return self.give_answer(now, &due);
+        }
+        self.due_answers.push_back(due);
+        self.timers.set(Timer::Answer, self.due_answers.front().map(|first| first.at));
+    }
+
+    pub(crate) fn give_due_answers(&mut self, now: Time) {
+        while let Some(due) = self.due_answers.pop_front_if(|due| due.at <= now) {
+            self.give_answer(now, &due);
+        }
+        self.timers.set(Timer::Answer, self.due_answers.front().map(|first| first.at));
+    }
+
+    fn give_answer(&mut self, now: Time, DueAnswer { plain, value, .. }: &DueAnswer) {
+        let value = value.as_ref();
         let room = 160 + value.map_or(0, |value| value.as_bytes().len());
         self.tell_peer(now, plain.peer, 4, room, |writer| {
             writer.unsigned(SubFlag::Retrieved.into());

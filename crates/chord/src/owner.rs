@@ -63,8 +63,13 @@ impl Chord {
             Op::Keep { spot, record } => {
                 let result = self.keep(now, spot, &record);
                 match result {
+                    Ok(false) if record.is_tombstone() && self.nearer_old(spot).is_some() => {
+                        let copiers = self.copiers(now);
+                        self.push(now, spot, 0, &copiers);
+                        self.delete_by_old(now, spot, hops, number);
+                    }
                     Ok(had) => {
-                        self.tell_nearer_old(now, spot, record.value.as_ref(), had);
+                        self.tell_nearer_old(now, spot, record.value.as_ref());
                         self.acknowledge(now, spot, hops, number, Written::Kept { had });
                     }
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
@@ -73,7 +78,7 @@ impl Chord {
             Op::Merge { spot, base, key, delta } => {
                 match self.merge(now, spot, base, key, &delta) {
                     Ok((version, value)) => {
-                        self.tell_nearer_old(now, spot, Some(&value), true);
+                        self.tell_nearer_old(now, spot, Some(&value));
                         let merged = Written::Merged { version, value };
                         self.acknowledge(now, spot, hops, number, merged);
                     }
@@ -90,7 +95,7 @@ impl Chord {
 
     fn fetch(&mut self, now: Time, spot: Spot, hops: Vec<NodeId>, number: u64) {
         if let Some(old) = self.nearer_old(spot) {
-            self.consult(now, old, spot, hops, number);
+            self.consult(now, old, spot, hops, number, false);
             return;
         }
         self.answer(now, hops, number, Answer::Fetched(self.held(spot)));
@@ -168,17 +173,58 @@ impl Chord {
         if let Some(asker) = asker.filter(|asker| *asker != self.id() && !left.contains(asker)) {
             left.push(asker);
         }
-        if left.is_empty() || self.shelf.get(spot).is_none() || self.pending.len() >= MAX_PENDING {
+        if self.pending.len() >= MAX_PENDING {
             return self.acknowledged(now, 1, then);
         }
         let copy = self.asks.number();
-        let told = self.push(now, spot, copy, &left);
-        if told.is_empty() {
+        let is_held = !left.is_empty() && self.shelf.get(spot).is_some();
+        let told = if is_held { self.push(now, spot, copy, &left) } else { Vec::new() };
+        let old = self.nearer_old(spot);
+        self.wait_for_copies(now, copy, told, old, then);
+    }
+
+    /// py2p parts from who deletes what it does not have (spec section 13): it is asked first.
+    fn delete_by_old(&mut self, now: Time, spot: Spot, hops: Vec<NodeId>, number: u64) {
+        if let Some(old) = self.nearer_old(spot) {
+            self.consult(now, old, spot, hops, number, true);
+        }
+    }
+
+    /// An old node had something to delete, which it has been told to, or nothing.
+    pub(crate) fn on_deleted_by_old(
+        &mut self,
+        now: Time,
+        old: NodeId,
+        (hops, number): (Vec<NodeId>, u64),
+        had: bool,
+    ) {
+        let then = Then { hops, number, result: Written::Kept { had } };
+        if !had {
+            return self.acknowledged(now, 1, then);
+        }
+        let copy = self.asks.number();
+        self.wait_for_copies(now, copy, Vec::new(), Some(old), then);
+    }
+
+    /// Answers once these nodes have acknowledged, and an old one has read what it was told.
+    fn wait_for_copies(
+        &mut self,
+        now: Time,
+        copy: u64,
+        mut told: Vec<NodeId>,
+        old: Option<NodeId>,
+        then: Then,
+    ) {
+        told.extend(old);
+        if told.is_empty() || self.pending.len() >= MAX_PENDING {
             return self.acknowledged(now, 1, then);
         }
         let pending = Pending { until: now + COPY_PATIENCE, left: told, copies: 1, then };
         self.pending.insert(copy, pending);
         self.watch_for_overdue(now);
+        if let Some(old) = old {
+            self.fence(now, old, copy);
+        }
     }
 
     fn acknowledged(&mut self, now: Time, copies: u64, then: Then) {
@@ -261,12 +307,16 @@ impl Chord {
         let Request { hops, number, op, .. } = request;
         match op {
             Op::Fetch(spot) => self.fetch(now, spot, hops, number),
+            Op::Keep { spot, record } if record.is_tombstone() => {
+                self.delete_by_old(now, spot, hops, number);
+            }
             Op::Keep { spot, record } => {
                 let Some(old) = self.nearer_old(spot) else { return };
                 self.tell_old(now, old, SubFlag::Store, spot, Some(record.value.as_ref()));
-                // Old nodes acknowledge nothing, and do not say what was there before.
-                let kept = Kept::Done { copies: 1, had: true };
-                self.answer(now, hops, number, Answer::Kept(kept));
+                // Old nodes do not say what was there before.
+                let result = Written::Kept { had: true };
+                let (copy, then) = (self.asks.number(), Then { hops, number, result });
+                self.wait_for_copies(now, copy, Vec::new(), Some(old), then);
             }
             Op::Merge { base, delta, .. } => {
                 let before = base.and_then(|base| base.value).map(|value| value.to_value());

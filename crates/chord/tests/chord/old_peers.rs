@@ -1,6 +1,6 @@
 //! py2p and js2p peers, as the node sees them.
 
-use rs2p_chord::{ChordConfig, ChordEvent, Membership, Spot, Table};
+use rs2p_chord::{ChordConfig, ChordEvent, Membership, Position, Spot, Table, WriteError};
 use rs2p_wire::{MainFlag, SubFlag, Value};
 
 use crate::bench::{Bench, Kind, PeerIndex, id};
@@ -25,16 +25,25 @@ fn leech(kind: Kind) -> (Bench, PeerIndex) {
     (bench, old)
 }
 
-/// An old peer answers what it has been asked for with this value.
+/// An old peer answers what it has been asked for with this value. How many questions there were,
+/// but for those to know what it has read.
 fn answer_all(bench: &mut Bench, peer: PeerIndex, value: &Value) -> usize {
-    let asked = bench.payloads(peer, SubFlag::Retrieve);
-    for payload in &asked {
-        let mut answer = vec![SubFlag::Retrieved.into()];
-        answer.extend(payload.iter().cloned());
-        answer.push(value.clone());
-        bench.whisper(peer, &answer);
+    let mut count = 0;
+    loop {
+        let asked = bench.payloads(peer, SubFlag::Retrieve);
+        if asked.is_empty() {
+            return count;
+        }
+        for payload in &asked {
+            let position = Position::from_text(text(&payload[1]).as_bytes()).unwrap();
+            let is_fence = position.point() == bench.id(peer);
+            count += usize::from(!is_fence);
+            let mut answer = vec![SubFlag::Retrieved.into()];
+            answer.extend(payload.iter().cloned());
+            answer.push(if is_fence { Value::Nil } else { value.clone() });
+            bench.whisper(peer, &answer);
+        }
     }
-    asked.len()
 }
 
 #[test]
@@ -43,8 +52,10 @@ fn who_stores_nothing_writes_to_old_nodes_and_reads_from_them() {
         let (mut bench, old) = leech(kind);
         let write = bench.set("key", "value");
         bench.seconds(1);
+        assert_eq!(bench.write_of(write), None);
         let mut told = stores(&mut bench, old);
         told.sort_by_key(|(table, _)| table.clone());
+        assert_eq!(answer_all(&mut bench, old, &Value::Nil), 0);
         let value = Value::from("value");
         let names = ["sha1", "sha224", "sha256", "sha384", "sha512"];
         assert_eq!(told, names.map(|name| (name.to_owned(), value.clone())), "{kind:?}");
@@ -65,6 +76,7 @@ fn a_change_of_a_map_that_only_old_nodes_have_is_merged_into_it() {
     let before = Value::Map(vec![pair("a")]);
     assert_eq!(answer_all(&mut bench, old, &before), 3);
     bench.seconds(1);
+    answer_all(&mut bench, old, &before);
     let merged = Value::Map(vec![pair("a"), pair("b")]);
     assert_eq!(bench.write_of(write), Some(Ok(Some(merged.clone()))));
     let told = stores(&mut bench, old);
@@ -82,6 +94,7 @@ fn py2p_is_not_told_of_deletions_of_what_it_does_not_have() {
     let old = bench.join(Kind::Py2p);
     bench.stores(old, true);
     bench.seconds(3);
+    answer_all(&mut bench, old, &Value::Nil);
     bench.clear();
     let nearer = |key: &str| {
         let near = |table: Table| {
@@ -102,6 +115,7 @@ fn py2p_is_not_told_of_deletions_of_what_it_does_not_have() {
         assert!(told.iter().all(|(_, value)| value.is_nil()), "{told:?}");
     }
     let write = bench.set(&key, 1);
+    answer_all(&mut bench, old, &Value::Nil);
     bench.seconds(3);
     assert_eq!(bench.write_of(write), Some(Ok(None)));
     assert_eq!(stores(&mut bench, old).len(), nearer(&key));
@@ -111,6 +125,55 @@ fn py2p_is_not_told_of_deletions_of_what_it_does_not_have() {
         let told = stores(&mut bench, old);
         assert!(told.iter().all(|(_, value)| value.is_nil()), "{told:?}");
         assert_eq!(told.len(), deletions);
+    }
+}
+
+/// What an old peer hands over comes before its answer to the question that follows the greeting;
+/// what comes behind is news.
+#[test]
+fn what_an_old_peer_hands_over_is_no_news_and_what_it_writes_then_is() {
+    for kind in [Kind::Py2p, Kind::Js2p] {
+        let mut bench = Bench::new(ChordConfig::default());
+        bench.seconds(3);
+        let write = bench.set("key", 1);
+        assert_eq!(bench.write_of(write), Some(Ok(None)));
+        let old = bench.join(kind);
+        bench.stores(old, true);
+        let held_after = |bench: &mut Bench, value: u64| {
+            bench.plain(old, SubFlag::Store, Table::Sha1, "key", Some(value.into()));
+            let spot = Spot::of(Table::Sha1, b"key");
+            let (_, record) = bench.chord.records().find(|(at, _)| *at == spot).unwrap();
+            record.value.as_ref().map(|value| value.to_value())
+        };
+        assert_eq!(held_after(&mut bench, 2), Some(1.into()), "{kind:?}");
+        answer_all(&mut bench, old, &Value::Nil);
+        assert_eq!(held_after(&mut bench, 3), Some(3.into()), "{kind:?}");
+    }
+}
+
+/// py2p asks first and gets ready for the answer then.
+#[test]
+fn py2p_gets_no_answer_before_it_is_ready_for_it() {
+    for kind in [Kind::Py2p, Kind::Js2p] {
+        let (mut bench, old) = Bench::with(kind);
+        bench.plain(old, SubFlag::Retrieve, Table::Sha1, "key", None);
+        let at_once = bench.payloads(old, SubFlag::Retrieved).len();
+        bench.seconds(1);
+        let later = bench.payloads(old, SubFlag::Retrieved).len();
+        assert_eq!((at_once, later), if kind == Kind::Py2p { (0, 1) } else { (1, 0) });
+    }
+}
+
+#[test]
+fn who_deletes_what_only_old_nodes_have_hears_whether_they_had_it() {
+    for (has, expected) in [(true, Ok(None)), (false, Err(WriteError::Absent))] {
+        let (mut bench, old) = leech(Kind::Py2p);
+        let write = bench.call(|chord, now| chord.del(now, "key")).unwrap();
+        let value = if has { Value::from(5) } else { Value::Nil };
+        assert_eq!(answer_all(&mut bench, old, &value), 5);
+        bench.seconds(3);
+        assert_eq!(bench.write_of(write), Some(expected));
+        assert_eq!(stores(&mut bench, old).len(), if has { 5 } else { 0 });
     }
 }
 
