@@ -369,3 +369,6 @@ fn read_key(element: &Element<'_>) -> Option<Option<Bytes>> {
 fn read_table(element: &Element<'_>) -> Option<Table> {
     Table::ALL.get(usize::try_from(element.as_u64()?).ok()?).copied()
 }
+
+#[cfg(test)]
+mod tests;

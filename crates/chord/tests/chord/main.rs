@@ -4,9 +4,11 @@
 
 mod bench;
 mod durability;
+mod fuzzed;
 mod lies;
 mod network;
 mod old_peers;
 mod operations;
+mod recorded;
 mod settling;
 mod whole;
