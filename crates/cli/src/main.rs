@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a command talks to its user")]
 
 mod args;
+mod dictionary;
 mod failure;
 mod inspect;
 mod json;

@@ -3,15 +3,17 @@
 use rs2p_base::Time;
 use rs2p_mesh::OverMesh as _;
 use rs2p_sync::{SyncError, WriteError};
-use rs2p_wire::Value;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::SyncNode;
-use super::telling::{duration, pair, seconds, time, value_text};
+use super::telling::{seconds, time};
+use crate::dictionary::{
+    Answer, count_of_keys, duration, no_such_key, on_key, parse_key, parse_pairs, plain, value_text,
+};
 use crate::mesh::row;
-use crate::session::{CommandError, CommandSpec, Completes, Style, Told};
+use crate::session::{CommandError, CommandSpec, Style, Told};
 use crate::settings::Lease;
-use crate::{json, key, words};
+use crate::{dictionary, json, key, words};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     on_key("set", "set KEY VALUE [LEASE]", "set a key, for a lease of this length", (2, Some(3))),
@@ -40,21 +42,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     on_key("renew", "renew KEY [LEASE]", "let the lease begin anew", (1, Some(2))),
 ];
 
-const fn plain(name: &'static str, help: &'static str) -> CommandSpec {
-    CommandSpec::new(name, name, help, (0, Some(0)), Completes::Nothing)
-}
-
-const fn on_key(
-    name: &'static str,
-    usage: &'static str,
-    help: &'static str,
-    arity: (usize, Option<usize>),
-) -> CommandSpec {
-    CommandSpec::new(name, usage, help, arity, Completes::Keys)
-}
-
-type Answer = Result<Told, CommandError>;
-
 impl SyncNode {
     pub(super) async fn set(&self, words: &[String]) -> Answer {
         let (key, value) = (parse_key(&words[0])?, words::value(&words[1])?);
@@ -65,17 +52,14 @@ impl SyncNode {
             None => self.socket.set(&key, value).await,
         }
         .map_err(|error| self.refused(error))?;
-        let told = Told::reply("set").field("key", key::to_json(&key));
+        let told = dictionary::on("set", &key);
         // The event tells of a deletion.
         Ok(if deletes { told } else { told.line(self.leased("set", lease)) })
     }
 
     pub(super) fn get(&self, words: &[String]) -> Answer {
         let key = parse_key(&words[0])?;
-        let value = self.socket.get(&key)?;
-        let json = value.as_deref().map_or(Json::Null, json::from_value);
-        let line = value.as_deref().map_or_else(no_such_key, |value| plain_line(value_text(value)));
-        Ok(Told::reply("get").field("key", key::to_json(&key)).field("value", json).line([line]))
+        Ok(dictionary::got(&key, self.socket.get(&key)?.as_deref()))
     }
 
     pub(super) fn entry(&self, words: &[String]) -> Answer {
@@ -83,8 +67,7 @@ impl SyncNode {
         let entry = self.socket.entry(&key)?;
         let (value, meta) = entry.map(|entry| (entry.value, entry.meta)).unzip();
         let lease_end = meta.as_ref().and_then(|meta| meta.lease_end);
-        let told = Told::reply("entry")
-            .field("key", key::to_json(&key))
+        let told = dictionary::on("entry", &key)
             .field("value", value.as_deref().map_or(Json::Null, json::from_value))
             .field("owner", meta.as_ref().map(|meta| meta.owner.to_string()))
             .field("timestamp", meta.as_ref().map(|meta| meta.timestamp))
@@ -115,16 +98,13 @@ impl SyncNode {
     pub(super) async fn del(&self, words: &[String]) -> Answer {
         let key = parse_key(&words[0])?;
         self.socket.del(&key).await.map_err(|error| self.refused(error))?;
-        Ok(Told::reply("del").field("key", key::to_json(&key)))
+        Ok(dictionary::on("del", &key))
     }
 
     pub(super) async fn pop(&self, words: &[String]) -> Answer {
         let key = parse_key(&words[0])?;
         let value = self.socket.pop(&key).await.map_err(|error| self.refused(error))?;
-        Ok(Told::reply("pop")
-            .field("key", key::to_json(&key))
-            .field("value", json::from_value(&value))
-            .line([plain_line(value_text(&value))]))
+        Ok(dictionary::popped(&key, &value))
     }
 
     pub(super) async fn popitem(&self) -> Answer {
@@ -133,59 +113,31 @@ impl SyncNode {
             "there is no key that this node may delete: there is none at all, or others have their \
              leases",
         )?;
-        Ok(Told::reply("popitem")
-            .field("key", key::to_json(&key))
-            .field("value", json::from_value(&value))
-            .line(pair(&key, &value)))
+        Ok(dictionary::item("popitem", &key, &value))
     }
 
     pub(super) fn keys(&self) -> Answer {
-        let keys = self.socket.keys()?;
-        let list: Json = keys.iter().map(|key| key::to_json(key)).collect();
-        let told = Told::reply("keys").field("keys", list);
-        Ok(lines(told, &keys, |key| [(Style::Bold, key::to_word(key))]))
+        Ok(dictionary::all_keys(&self.socket.keys()?))
     }
 
     pub(super) fn values(&self) -> Answer {
-        let values = self.socket.values()?;
-        let list: Json = values.iter().map(|value| json::from_value(value)).collect();
-        let told = Told::reply("values").field("values", list);
-        Ok(lines(told, &values, |value| [plain_line(value_text(value))]))
+        Ok(dictionary::all_values(&self.socket.values()?))
     }
 
     pub(super) fn items(&self) -> Answer {
-        let items = self.socket.items()?;
-        let list: Json = items
-            .iter()
-            .map(|(key, value)| json!([key::to_json(key), json::from_value(value)]))
-            .collect();
-        let told = Told::reply("items").field("items", list);
-        Ok(lines(told, &items, |(key, value)| pair(key, value)))
+        Ok(dictionary::all_items(&self.socket.items()?))
     }
 
     pub(super) fn copy(&self) -> Answer {
-        let items = self.socket.items()?;
-        let object: Map<String, Json> =
-            items.iter().map(|(key, value)| (key::to_text(key), json::from_value(value))).collect();
-        let text = Json::from(object.clone()).to_string();
-        Ok(Told::reply("copy").field("copy", object).line([plain_line(text)]))
+        Ok(dictionary::as_object(&self.socket.items()?))
     }
 
     pub(super) fn len(&self) -> Answer {
-        let len = self.socket.len()?;
-        Ok(Told::reply("len").field("len", len).line([plain_line(len.to_string())]))
+        Ok(dictionary::length(self.socket.len()?))
     }
 
     pub(super) async fn update(&self, words: &[String]) -> Answer {
-        let (pairs, odd) = words.as_chunks::<2>();
-        if let [key] = odd {
-            return Err(format!("`{key}` has no value: update KEY VALUE KEY VALUE ...").into());
-        }
-        let parse = |[key, value]: &[String; 2]| {
-            Ok::<_, CommandError>((parse_key(key)?, words::value(value)?))
-        };
-        // All of them first: a slip of the fingers shall not leave half of them behind.
-        let items = pairs.iter().map(parse).collect::<Result<Vec<(Vec<u8>, Value)>, _>>()?;
+        let items = parse_pairs(words)?;
         let count = items.len();
         for (done, (key, value)) in items.into_iter().enumerate() {
             if let Err(error) = self.socket.set(&key, value).await {
@@ -196,18 +148,15 @@ impl SyncNode {
                 return Err(error);
             }
         }
-        let keys = if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
-        Ok(Told::reply("update").line(self.leased(&format!("{keys} set"), None)))
+        let done = format!("{} set", count_of_keys(count));
+        Ok(Told::reply("update").line(self.leased(&done, None)))
     }
 
     pub(super) async fn delta(&self, words: &[String]) -> Answer {
         let (key, delta) = (parse_key(&words[0])?, words::entries(&words[1])?);
         let value = self.socket.apply_delta(&key, delta).await;
         let value = value.map_err(|error| self.refused(error))?;
-        Ok(Told::reply("delta")
-            .field("key", key::to_json(&key))
-            .field("value", json::from_value(&value))
-            .line(pair(&key, &value)))
+        Ok(dictionary::item("delta", &key, &value))
     }
 
     pub(super) async fn renew(&self, words: &[String]) -> Answer {
@@ -215,7 +164,7 @@ impl SyncNode {
         let lease = words.get(1).map(|word| self.parse_lease(word)).transpose()?;
         let lease = lease.or(self.lease).ok_or(NO_LEASES)?;
         self.socket.renew(&key, lease.0).await.map_err(|error| self.refused(error))?;
-        let told = Told::reply("renew").field("key", key::to_json(&key));
+        let told = dictionary::on("renew", &key);
         Ok(told.line(self.leased("renewed", Some(lease))))
     }
 
@@ -324,30 +273,6 @@ impl SyncNode {
         )
         .into()
     }
-}
-
-fn parse_key(word: &str) -> Result<Vec<u8>, CommandError> {
-    key::parse(word).map_err(|reason| format!("the key `{word}`: {reason}").into())
-}
-
-fn plain_line(text: String) -> (Style, String) {
-    (Style::Plain, text)
-}
-
-fn no_such_key() -> (Style, String) {
-    (Style::Faint, "there is no such key".to_owned())
-}
-
-/// A line for each, or one that says that there are none.
-fn lines<T, const N: usize>(
-    told: Told,
-    all: &[T],
-    line: impl Fn(&T) -> [(Style, String); N],
-) -> Told {
-    if all.is_empty() {
-        return told.line([(Style::Faint, "there are no keys".to_owned())]);
-    }
-    all.iter().fold(told, |told, one| told.line(line(one)))
 }
 
 const NO_LEASES: &str = "this network has no leases (--no-leasing): every node may write every key";

@@ -10,8 +10,8 @@ use rs2p_store::StoreError;
 use rs2p_sync::{Sync, SyncEvent, SyncSocket, SyncStartError};
 
 use crate::args::SyncArgs;
+use crate::dictionary;
 use crate::failure::Failure;
-use crate::key;
 use crate::mesh::{self, MeshPart, start_failure, with_node_options};
 use crate::session::{self, Call, CommandError, CommandSpec, Completes, Layer, Told};
 use crate::settings::{Lease, SyncOptions};
@@ -93,11 +93,7 @@ impl Layer for SyncNode {
         if of != Completes::Keys {
             return self.mesh.candidates(of);
         }
-        let keys = self.socket.keys().unwrap_or_default();
-        // The editor takes words apart at white space, whatever the quotes.
-        let words = keys.iter().map(|key| key::to_word(key));
-        let fitting = words.filter(|word| word.starts_with(begun) && !word.contains(['\'', '"']));
-        fitting.take(OFFERED).collect()
+        dictionary::offered(self.socket.keys().unwrap_or_default(), begun)
     }
 
     async fn stopped(&self) {
@@ -118,6 +114,3 @@ fn failure(error: SyncStartError) -> Failure {
         error => Failure::failed(error),
     }
 }
-
-/// Keys to offer for completion.
-const OFFERED: usize = 256;

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use rs2p_base::{NodeId, Time};
 use rs2p_sync::SyncEvent;
-use rs2p_wire::Value;
 
+use crate::dictionary::value_text;
 use crate::mesh::name;
 use crate::session::{Style, Told};
 use crate::{json, key};
@@ -41,16 +41,6 @@ pub(super) fn event(event: &SyncEvent, me: NodeId) -> Option<Told> {
     }
 }
 
-/// A key and its value on a line.
-pub(super) fn pair(key: &[u8], value: &Value) -> [(Style, String); 2] {
-    [(Style::Bold, key::to_word(key)), (Style::Plain, format!(" = {}", value_text(value)))]
-}
-
-/// A value for people: as JSON, so that `7` and `"7"` differ.
-pub(super) fn value_text(value: &Value) -> String {
-    json::from_value(value).to_string()
-}
-
 /// So much of a value that nobody has asked for as does not drive everything else off the screen.
 fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(SHOWN) {
@@ -64,11 +54,6 @@ fn cut(mut text: String) -> String {
 /// From `now` to `end`, in seconds begun.
 pub(super) fn seconds(end: Time, now: Time) -> Duration {
     Duration::from_secs(end.since(now).as_millis().div_ceil(1_000) as u64)
-}
-
-/// A duration for people, to the second.
-pub(super) fn duration(duration: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
 /// A point in time for people. What others claim may lie beyond any calendar.
@@ -90,6 +75,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dictionary::duration;
 
     #[test]
     fn a_time_that_no_calendar_has_is_told_all_the_same() {
