@@ -22,6 +22,7 @@
 //! is [`Chord`], the same node as a state machine without I/O, for simulations and other drivers.
 //! [`Ring`] is the part of it that can be used under any protocol: what a member knows of its
 //! neighbours, and how that stays right.
+//! `Bootstrap` lets nodes of any layer find each other by way of a DHT that is there for that.
 //!
 //! # The rules
 //!
@@ -48,6 +49,8 @@
 //! counted for those of others ([`ChordCounts`]).
 
 mod asks;
+#[cfg(feature = "net")]
+mod bootstrap;
 mod config;
 mod consult;
 mod contact;
@@ -82,6 +85,8 @@ mod upkeep;
 mod walk;
 mod write;
 
+#[cfg(feature = "net")]
+pub use bootstrap::{Bootstrap, BootstrapError, Enlisted};
 pub use config::ChordConfig;
 pub use contact::Contact;
 pub use error::{
