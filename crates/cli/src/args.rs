@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::settings::{DialAddress, Encryption, Lease, ListenAddress, TransportName};
+use crate::settings::{DialAddress, Encryption, Lease, ListenAddress, Patience, TransportName};
 
 /// Peer-to-peer nodes that talk with py2p 0.7 and js2p 0.7.
 #[derive(Debug, Parser)]
@@ -19,6 +19,7 @@ Examples:
   rs2p mesh --connect 127.0.0.1:4444      # another one, in a second terminal
   rs2p mesh --help                        # everything about mesh nodes
   rs2p sync --listen 127.0.0.1:4445       # a replicated dictionary: `set colour green`
+  rs2p chord --listen 127.0.0.1:4446      # a distributed hash table, for more than one node holds
   rs2p completions bash > ~/.local/share/bash-completion/completions/rs2p
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no node reachable, 8 incompatible network,
@@ -44,6 +45,19 @@ pub(crate) enum Command {
     /// editor with history and completion.
     #[command(after_help = SYNC_HELP)]
     Sync(SyncArgs),
+    /// Run a node of a Chord DHT: every key lies on some nodes, and all of them find it.
+    ///
+    /// A key lies at five places of a ring, with three copies of each; a write is answered once three
+    /// places have it. The node reads commands from standard input, a line each, and answers on
+    /// standard output. At a terminal it is a line editor with history and completion.
+    #[command(after_help = CHORD_HELP)]
+    Chord(ChordArgs),
+    /// Run a node of the bootstrap network, where nodes of other networks find each other.
+    ///
+    /// It is a node of a Chord DHT that stores, with all its commands. Others come to it with
+    /// --bootstrap.
+    #[command(after_help = SEED_HELP)]
+    Seed(SeedArgs),
     /// Take frames, network names and keys apart, for people who write another implementation.
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
@@ -78,6 +92,11 @@ pub(crate) struct NodeArgs {
     /// Connect to this node first; may be repeated [env: RS2P_CONNECT, separated by commas]
     #[arg(long, value_name = "HOST:PORT", action = ArgAction::Append)]
     pub(crate) connect: Option<Vec<DialAddress>>,
+
+    /// Find nodes of this network, and be found, by way of this seed (`rs2p seed`); may be repeated
+    /// [env: RS2P_BOOTSTRAP, separated by commas]
+    #[arg(long, value_name = "HOST:PORT", action = ArgAction::Append)]
+    pub(crate) bootstrap: Option<Vec<DialAddress>>,
 
     /// Name of the network; only nodes of the same one talk to each other [env: RS2P_SUBNET]
     /// [default: the command's name]
@@ -132,6 +151,43 @@ pub(crate) struct SyncArgs {
     pub(crate) store: Option<PathBuf>,
 }
 
+/// Options of a node of a DHT.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ChordArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    /// Use the network without storing anything for it; `join` changes that [env: RS2P_NO_JOIN]
+    #[arg(long, help_heading = "DHT")]
+    pub(crate) no_join: bool,
+
+    /// Tell nobody of new keys, which spares a large network a message to everyone for each; `keys`
+    /// asks around the ring instead [env: RS2P_NO_ANNOUNCE]
+    #[arg(long, help_heading = "DHT")]
+    pub(crate) no_announce: bool,
+
+    /// How long a read or write may take, from 100ms to 1h [env: RS2P_TIMEOUT] [default: 10s]
+    #[arg(long, value_name = "DURATION", help_heading = "DHT")]
+    pub(crate) timeout: Option<Patience>,
+
+    /// Keep what the node stores in this file, which is made if need be; without one it lives in
+    /// memory, and goes to other nodes at the end [env: RS2P_STORE]
+    #[arg(long, value_name = "FILE", help_heading = "DHT")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// Options of a node of the bootstrap network.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SeedArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    /// Keep what the node stores in this file, which is made if need be; without one it lives in
+    /// memory, and goes to other seeds at the end [env: RS2P_STORE]
+    #[arg(long, value_name = "FILE", help_heading = "DHT")]
+    pub(crate) store: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
     #[command(subcommand)]
@@ -173,6 +229,7 @@ Commands, a line each, words quoted as in a shell:
   reply PART...         answer the sender of the last message
   disconnect ID         part from a peer
   request_peers         ask peers whom they know
+  bootstrap HOST:PORT   find nodes of this network by way of a seed
   status, id, help, quit
 
 A PART is text, or with a leading `json:` any JSON value; {\"bin\":\"00ff\"} in it is binary.
@@ -189,7 +246,8 @@ A configuration file holds the same names:
   subnet = \"friends\"
 
 Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
-the port is in use; 2 wrong usage; 3 no node of --connect was reachable; 8 the nodes reached belong
+the port is in use; 2 wrong usage; 3 no node of --connect or --bootstrap was
+reachable; 8 the nodes reached belong
 to another network.";
 
 const SYNC_HELP: &str = "\
@@ -210,7 +268,7 @@ Commands, a line each, words quoted as in a shell:
   peers                     who is connected
   send, whisper, reply PART...
                             messages, as with `rs2p mesh`
-  disconnect, request_peers, status, id, help, quit
+  disconnect, request_peers, bootstrap, status, id, help, quit
 
 A KEY is text, or bytes as hex:00ff. A VALUE or PART is text, or with a leading `json:` any JSON
 value; {\"bin\":\"00ff\"} in it is binary. A LEASE is a time such as 90s, 10m, 2h 30m or 7days.
@@ -229,8 +287,71 @@ A configuration file holds the names of the options, those of the dictionary in 
   store = \"shared.redb\"
 
 Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
-the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --connect was
-reachable; 8 the nodes reached belong to another network, for instance one without leases.";
+the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --connect or
+--bootstrap was reachable; 8 the nodes reached belong to another network, for instance one without leases.";
+
+const CHORD_HELP: &str = "\
+Commands, a line each, words quoted as in a shell:
+  set KEY VALUE             set a key
+  get KEY                   the value of a key
+  del KEY                   delete a key
+  pop KEY                   delete a key, and tell its value
+  popitem                   delete some key, and tell it
+  keys, values, items       all of them, in the order of the keys
+  copy                      all keys and values, as one object
+  len                       how many keys there are
+  update KEY VALUE ...      set many keys
+  delta KEY JSON            merge an object into the one that is the key's value
+  join                      store for the network
+  unjoin                    store no more, and hand over what is here
+  explain KEY               the way to the five places of a key, node by node
+  ring                      this node's place on the ring, and its neighbours
+  connect HOST:PORT         connect to a node
+  peers                     who is connected
+  send, whisper, reply PART...
+                            messages, as with `rs2p mesh`
+  disconnect, request_peers, bootstrap, status, id, help, quit
+
+A KEY is text, or bytes as hex:00ff. A VALUE or PART is text, or with a leading `json:` any JSON
+value; {\"bin\":\"00ff\"} in it is binary.
+
+Examples:
+  rs2p chord --listen 127.0.0.1:4446 --store shelf.redb
+  rs2p chord --connect 127.0.0.1:4446
+  printf 'set colour green\\nquit\\n' | rs2p chord --no-join --connect 127.0.0.1:4446
+  printf 'get colour\\nquit\\n' | rs2p chord --no-join --json --connect 127.0.0.1:4446
+  rs2p chord --subnet library --bootstrap seed.example.org:4444
+
+A configuration file holds the names of the options, those of the DHT in a table:
+  listen = \"0.0.0.0:4446\"
+  connect = [\"10.0.0.7:4446\"]
+  [chord]
+  timeout = \"5s\"
+  store = \"shelf.redb\"
+
+Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
+the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --connect or
+--bootstrap was reachable; 8 the nodes reached belong to another network.";
+
+const SEED_HELP: &str = "\
+A node of any layer that is started with --bootstrap HOST:PORT, the address of a seed, writes its
+own address there, under the id of its network, and connects to some others that it finds. Several
+seeds that are connected to each other hold the same: it is enough to name one or two of them.
+
+Commands are those of `rs2p chord`. `get ID` shows who is in a network, where ID is what
+`rs2p inspect protocol SUBNET tcp` prints.
+
+Examples:
+  rs2p seed --listen 0.0.0.0:4444 --store seed.redb
+  rs2p seed --listen 0.0.0.0:4444 --connect seed.example.org:4444
+  rs2p mesh --subnet friends --bootstrap seed.example.org:4444
+
+A configuration file holds the names of the options, the file of the seed in a table:
+  listen = \"0.0.0.0:4444\"
+  [seed]
+  store = \"seed.redb\"
+
+Exit status: as that of `rs2p chord`.";
 
 const INSPECT_HELP: &str = "\
 Examples:

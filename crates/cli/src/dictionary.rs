@@ -42,7 +42,10 @@ pub(crate) fn parse_pairs(words: &[String]) -> Result<Vec<(Vec<u8>, Value)>, Com
 }
 
 /// Keys to offer for completion, in their order.
-pub(crate) fn offered(keys: impl IntoIterator<Item = impl AsRef<[u8]>>, begun: &str) -> Vec<String> {
+pub(crate) fn offered(
+    keys: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    begun: &str,
+) -> Vec<String> {
     /// So many are read at a glance.
     const OFFERED: usize = 256;
     // The editor takes words apart at white space, whatever the quotes.

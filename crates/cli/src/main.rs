@@ -2,12 +2,13 @@
 //!
 //! [`args`] is what may be typed, [`settings`] makes one set of options of command line,
 //! environment and file. A [`session`] is a running node that is spoken to over standard input;
-//! what the commands do is up to its layer, such as [`mesh`] or
-//! [`sync`]. [`inspect`] runs no node.
+//! what the commands do is up to its layer: [`mesh`],
+//! [`sync`] or [`chord`]. [`inspect`] runs no node.
 
 #![expect(clippy::print_stderr, reason = "a command talks to its user")]
 
 mod args;
+mod chord;
 mod dictionary;
 mod failure;
 mod inspect;
@@ -45,6 +46,8 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Mesh(args) => mesh::run(&args),
         Command::Sync(args) => sync::run(&args),
+        Command::Chord(args) => chord::run(&args),
+        Command::Seed(args) => chord::run_seed(&args),
         Command::Inspect(args) => inspect::run(&args.what),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::manual(&directory),

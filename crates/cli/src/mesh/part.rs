@@ -3,16 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rs2p_base::net::{EventStream, RecvError, StreamConfig};
 use rs2p_base::{Endpoint, NodeId};
+use rs2p_chord::{Bootstrap, Enlisted};
 use rs2p_mesh::{MeshEvent, MeshSocket, OverMesh, PeerInfo, Received};
 use rs2p_wire::Value;
 use serde_json::{Value as Json, json};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
 
 use super::telling::{message, name, place, row, sent};
-use super::trouble::connect_error;
+use super::trouble::{bootstrap_error, connect_error};
 use crate::failure::Failure;
 use crate::session::{self, Call, CommandError, CommandSpec, Completes, Style, Told};
 use crate::settings::{DialAddress, NodeOptions};
@@ -63,6 +66,13 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         (0, Some(0)),
         Completes::Nothing,
     ),
+    CommandSpec::new(
+        "bootstrap",
+        "bootstrap HOST:PORT...",
+        "find nodes of this network, and be found, by way of seeds",
+        (1, None),
+        Completes::Nothing,
+    ),
     CommandSpec::new("status", "status", "how the node is doing", (0, Some(0)), Completes::Nothing),
     CommandSpec::new("id", "id", "the node's own id", (0, Some(0)), Completes::Nothing),
 ];
@@ -74,6 +84,8 @@ pub(crate) struct MeshPart<M: OverMesh> {
     network: &'static str,
     events: AsyncMutex<EventStream<M::Event>>,
     memory: Mutex<Memory>,
+    /// The entry in the bootstrap network, if there is one.
+    enlisted: AsyncMutex<Option<Enlisted>>,
 }
 
 #[derive(Default)]
@@ -127,7 +139,7 @@ impl<M: OverMesh> MeshPart<M> {
         for seed in &options.connect {
             socket.add_seed(seed.clone()).map_err(Failure::failed)?;
         }
-        Ok(Self { socket, network, events, memory: Mutex::new(memory) })
+        Ok(Self { socket, network, events, memory: Mutex::new(memory), enlisted: None.into() })
     }
 
     /// What is told once the node listens.
@@ -157,6 +169,7 @@ impl<M: OverMesh> MeshPart<M> {
                 let told = Told::reply("request_peers");
                 Ok(told.line([(Style::Faint, "asked all peers whom they know".to_owned())]))
             }
+            "bootstrap" => self.bootstrap(words).await,
             "status" => self.status(Ok),
             "id" => {
                 let id = self.socket.id().to_string();
@@ -206,8 +219,18 @@ impl<M: OverMesh> MeshPart<M> {
         self.socket.node().stopped().await;
     }
 
+    /// Is found no more by way of seeds.
+    pub(crate) async fn leave(&self) {
+        let enlisted = self.enlisted.lock().await.take();
+        if let Some(enlisted) = enlisted {
+            // It is a courtesy: others find out by themselves that nobody is here.
+            let _ = timeout(COURTESY, enlisted.leave()).await;
+        }
+    }
+
     /// Stops the node in an orderly way.
     pub(crate) async fn close(&self) {
+        self.leave().await;
         self.socket.close().await;
     }
 
@@ -228,6 +251,27 @@ impl<M: OverMesh> MeshPart<M> {
             (Style::Plain, format!(" to {to}, which is ")),
             name(&peer.to_string()),
         ]))
+    }
+
+    async fn bootstrap(&self, words: &[String]) -> Result<Told, CommandError> {
+        let seeds = words.iter().map(|word| Ok(word.parse::<DialAddress>()?.0));
+        let bootstrap = Bootstrap::new(seeds.collect::<Result<Vec<Endpoint>, String>>()?);
+        let mut enlisted = self.enlisted.lock().await;
+        if let Some(before) = enlisted.take() {
+            // Those of before have to be left: the entry would be gone when they are.
+            let _ = timeout(COURTESY, before.leave()).await;
+        }
+        let new = bootstrap.enlist(&self.socket).await.map_err(bootstrap_error)?;
+        let (found, connected) = (new.found(), new.connected());
+        *enlisted = Some(new);
+        let text = match (found, connected) {
+            (0, _) => "nobody else of this network is there yet; this node can be found now".into(),
+            (found, connected) => {
+                format!("{found} others of this network found, connected to {connected} of them")
+            }
+        };
+        let told = Told::reply("bootstrap").field("found", found).field("connected", connected);
+        Ok(told.line([(Style::Faint, text)]))
     }
 
     fn peers(&self) -> Result<Told, CommandError> {
@@ -404,6 +448,9 @@ impl<M: OverMesh> MeshPart<M> {
         }
     }
 }
+
+/// How long the end may wait for the entry in the bootstrap network to be taken out.
+const COURTESY: Duration = Duration::from_secs(3);
 
 /// Addresses to remember for completion.
 const FOUND: usize = 256;

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use rs2p_base::{CloseReason, DialError, Endpoint};
 use rs2p_mesh::{ConnectError, MeshError};
 
+use rs2p_chord::BootstrapError;
+
 use crate::session::{CommandError, Trouble};
 
 /// Why there is no connection, and what can be done. `network` names the flags that have to be the
@@ -28,6 +30,19 @@ pub(super) fn connect_error(to: &Endpoint, error: &MeshError, network: &str) -> 
         error => error.to_string(),
     };
     CommandError { text, trouble }
+}
+
+/// Why a node is not found by way of seeds, and what can be done.
+pub(super) fn bootstrap_error(error: BootstrapError) -> CommandError {
+    let BootstrapError::NoSeed { count, seed, error } = error else { return error.into() };
+    let mut error = connect_error(&seed, &error, "--transport");
+    if error.trouble == Trouble::OtherNetwork {
+        error.text = format!("{seed} is a node, but no seed: those are run by `rs2p seed`");
+    }
+    if count > 1 {
+        error.text = format!("none of {count} seeds was reached: {}", error.text);
+    }
+    error
 }
 
 fn dial_error(error: &DialError) -> String {

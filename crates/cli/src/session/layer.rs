@@ -7,7 +7,8 @@ use crate::failure::Failure;
 
 /// A node of some layer. A layer that owns another passes on the commands it does not know.
 pub(crate) trait Layer: Send + Sync + 'static {
-    /// The command by which the node comes to others; `--connect` runs it at the start.
+    /// The command by which the node comes to others; `--connect` runs it at the start, as
+    /// `--bootstrap` runs the command of that name.
     const ENTRY: &str;
 
     /// What `help` says of the words in its list.
@@ -18,6 +19,9 @@ pub(crate) trait Layer: Send + Sync + 'static {
 
     /// What is told once the node listens.
     fn ready(&self) -> Told;
+
+    /// Called once the nodes to begin with have been asked.
+    fn begun(&self) {}
 
     /// Runs a command of the table; the number of words has been checked.
     fn run(&self, call: Call<'_>) -> impl Future<Output = Result<Told, CommandError>> + Send;

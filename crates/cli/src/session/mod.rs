@@ -29,7 +29,7 @@ use signals::{Signal, Signals};
 
 pub(crate) use layer::{Call, CommandError, CommandSpec, Completes, Layer, Trouble, event};
 
-pub(crate) use told::{Style, Told};
+pub(crate) use told::{Span, Style, Told};
 
 /// Runs a node from its start to its end. `start` makes it, within the runtime.
 pub(crate) fn run<L, F>(options: &NodeOptions, start: F) -> Result<(), Failure>
@@ -50,7 +50,7 @@ where
         logs::start(options.log, editor.is_some().then(|| printer.clone()));
         let layer = Arc::new(start.await?);
         let session = Session { layer, printer, signals, interactive: editor.is_some() };
-        session.run(&options.connect, editor).await
+        session.run(&options.connect, &options.bootstrap, editor).await
     });
     // Look-ups of names that are still under way would hold up the end.
     runtime.shutdown_background();
@@ -68,14 +68,16 @@ impl<L: Layer> Session<L> {
     async fn run(
         mut self,
         connect: &[Endpoint],
+        bootstrap: &[Endpoint],
         editor: Option<editor::Editor>,
     ) -> Result<(), Failure> {
         self.printer.tell(self.layer.ready()).await;
         let events = self.tell_events();
         // Kept to the end: it gives the terminal back as it was.
         let _terminal = editor.as_ref().map(|_| editor::Terminal::remember());
-        let result = match self.begin(connect).await {
+        let result = match self.begin(connect, bootstrap).await {
             Ok(ControlFlow::Continue(())) => {
+                self.layer.begun();
                 let mut inputs = match editor {
                     Some(editor) => editor.read(self.layer.clone()),
                     None => input::read(),
@@ -90,24 +92,35 @@ impl<L: Layer> Session<L> {
     }
 
     /// Connects to the nodes given at the start; one will do.
-    async fn begin(&mut self, targets: &[Endpoint]) -> Result<ControlFlow<()>, Failure> {
+    async fn begin(
+        &mut self,
+        connect: &[Endpoint],
+        bootstrap: &[Endpoint],
+    ) -> Result<ControlFlow<()>, Failure> {
         let mut attempts = JoinSet::new();
-        for target in targets {
-            let (layer, words) = (self.layer.clone(), vec![target.to_string()]);
+        let mut attempt = |option: &'static str, name, words: Vec<String>| {
+            let layer = self.layer.clone();
             attempts.spawn(async move {
-                let result = layer.run(Call { name: L::ENTRY, words: &words }).await;
-                result.map(drop).map_err(|error| (words.concat(), error))
+                let result = layer.run(Call { name, words: &words }).await;
+                result.map(drop).map_err(|error| (format!("{option} {}", words.join(",")), error))
             });
+        };
+        for target in connect {
+            attempt("--connect", L::ENTRY, vec![target.to_string()]);
         }
+        if !bootstrap.is_empty() {
+            let seeds = bootstrap.iter().map(ToString::to_string).collect();
+            attempt("--bootstrap", "bootstrap", seeds);
+        }
+        let count = attempts.len();
         let mut failures = Vec::new();
-        while failures.len() < targets.len() {
+        while failures.len() < count {
             let done = tokio::select! {
                 signal = self.signals.next() => return signal.into_result().map(ControlFlow::Break),
                 done = attempts.join_next() => done,
             };
             match done {
-                Some(Ok(Err((target, error)))) => {
-                    let command = format!("--connect {target}");
+                Some(Ok(Err((command, error)))) => {
                     self.printer.tell(Told::error(&error.text, &command)).await;
                     failures.push(error);
                 }

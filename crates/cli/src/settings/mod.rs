@@ -4,6 +4,7 @@
 //! Each source fills in a [`Settings`], checked value by value with the place it stands in.
 //! [`NodeOptions::resolve`] is the one place where they are put together.
 
+mod chord;
 mod sync;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::args::NodeArgs;
 use crate::failure::Failure;
 
+pub(crate) use chord::{ChordOptions, Patience};
 pub(crate) use sync::{Lease, SyncOptions};
 
 /// Everything a node is started with.
@@ -25,6 +27,8 @@ pub(crate) use sync::{Lease, SyncOptions};
 pub(crate) struct NodeOptions {
     pub(crate) listen: Endpoint,
     pub(crate) connect: Vec<Endpoint>,
+    /// Seeds of the bootstrap network.
+    pub(crate) bootstrap: Vec<Endpoint>,
     pub(crate) subnet: String,
     pub(crate) advertise: Option<Endpoint>,
     pub(crate) json: bool,
@@ -56,10 +60,12 @@ impl NodeOptions {
         transport.unwrap_or(TransportName::Tcp).check()?;
         let listen = flags.listen.or(env.listen).or(file.listen);
         let connect = flags.connect.or(env.connect).or(file.connect).unwrap_or_default();
+        let bootstrap = flags.bootstrap.or(env.bootstrap).or(file.bootstrap).unwrap_or_default();
         let advertise = flags.advertise.or(env.advertise).or(file.advertise);
         Ok(Self {
             listen: listen.unwrap_or_default().0,
             connect: connect.into_iter().map(|address| address.0).collect(),
+            bootstrap: bootstrap.into_iter().map(|address| address.0).collect(),
             subnet: flags.subnet.or(env.subnet).or(file.subnet).unwrap_or(subnet.to_owned()),
             advertise: advertise.map(|address| address.0),
             json: flags.json.or(env.json).or(file.json).unwrap_or(false),
@@ -74,6 +80,7 @@ impl NodeOptions {
 struct Settings {
     listen: Option<ListenAddress>,
     connect: Option<Vec<DialAddress>>,
+    bootstrap: Option<Vec<DialAddress>>,
     subnet: Option<String>,
     transport: Option<TransportName>,
     advertise: Option<DialAddress>,
@@ -81,6 +88,8 @@ struct Settings {
     verbose: Option<u8>,
     quiet: Option<bool>,
     sync: sync::Settings,
+    chord: chord::Settings,
+    seed: chord::SeedSettings,
 }
 
 impl Settings {
@@ -88,6 +97,7 @@ impl Settings {
         Self {
             listen: args.listen.clone(),
             connect: args.connect.clone(),
+            bootstrap: args.bootstrap.clone(),
             subnet: args.subnet.clone(),
             transport: args.transport,
             advertise: args.advertise.clone(),
@@ -101,13 +111,10 @@ impl Settings {
     fn from_environment<E: Fn(&str) -> Option<OsString>>(
         variables: &Variables<E>,
     ) -> Result<Self, Failure> {
-        let connect = variables.text("CONNECT")?.map(|list| {
-            let addresses = list.split(',').map(str::trim).filter(|address| !address.is_empty());
-            addresses.map(str::parse).collect::<Result<Vec<DialAddress>, _>>()
-        });
         Ok(Self {
             listen: variables.parse("LISTEN")?,
-            connect: connect.transpose().map_err(|reason| wrong_variable("CONNECT", &reason))?,
+            connect: variables.addresses("CONNECT")?,
+            bootstrap: variables.addresses("BOOTSTRAP")?,
             subnet: variables.text("SUBNET")?,
             transport: variables.parse("TRANSPORT")?,
             advertise: variables.parse("ADVERTISE")?,
@@ -281,6 +288,14 @@ impl<E: Fn(&str) -> Option<OsString>> Variables<E> {
 
     fn parse<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Failure> {
         self.parse_with(name, str::parse)
+    }
+
+    /// Several addresses, separated by commas.
+    fn addresses(&self, name: &str) -> Result<Option<Vec<DialAddress>>, Failure> {
+        self.parse_with(name, |list| {
+            let addresses = list.split(',').map(str::trim).filter(|address| !address.is_empty());
+            addresses.map(str::parse).collect()
+        })
     }
 
     /// A path need not be UTF-8.

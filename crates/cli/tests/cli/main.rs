@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bootstrap;
 mod chat;
+mod chord;
 mod commands;
 mod inspect;
 mod node;

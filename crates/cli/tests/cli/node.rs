@@ -58,7 +58,30 @@ impl Node {
 
     /// Starts a node of a replicated dictionary and waits until it is ready.
     pub(crate) fn start_sync(args: &[&str]) -> Self {
-        Self::run(&[&["sync"], args].concat(), [("RS2P_QUIET", "")])
+        Self::start_as("sync", args)
+    }
+
+    /// Starts a node of a DHT and waits until it is ready.
+    pub(crate) fn start_chord(args: &[&str]) -> Self {
+        Self::start_as("chord", args)
+    }
+
+    /// Starts a node of this layer and waits until it is ready.
+    pub(crate) fn start_as(layer: &str, args: &[&str]) -> Self {
+        Self::run(&[&[layer], args].concat(), [("RS2P_QUIET", "")])
+    }
+
+    /// A DHT of so many nodes, all of which store.
+    pub(crate) fn chord_ring(count: usize) -> Vec<Self> {
+        let mut nodes = vec![Self::start_chord(&[])];
+        while nodes.len() < count {
+            let address = nodes[0].address.clone();
+            nodes.push(Self::start_chord(&["--connect", &address]));
+        }
+        for node in &mut nodes {
+            assert_eq!(node.ask("join"), serde_json::json!({ "reply": "join" }));
+        }
+        nodes
     }
 
     fn run<K: AsRef<OsStr>>(

@@ -71,6 +71,11 @@ fn wrong_usage_is_status_2_with_the_reason() {
         refused(&["mesh", "--transport", transport], "is not there yet");
     }
     refused(&["mesh", "--config", "missing.toml"], "missing.toml");
+    refused(&["chord", "--timeout", "soon"], "500ms");
+    refused(&["chord", "--timeout", "10ms"], "from 100ms to 1h");
+    refused(&["chord", "--no-leasing"], "--no-leasing");
+    refused(&["mesh", "--bootstrap", "a:0"], "port 0");
+    refused(&["seed", "--bootstrap", "a:1"], "by --connect");
     refused(&["inspect", "protocol", "mesh", "SSH"], "Plaintext");
 }
 

@@ -154,6 +154,20 @@ fn keys_are_completed_and_what_others_write_is_told_above_the_line() {
 }
 
 #[test]
+fn keys_of_a_dht_are_completed() {
+    let mut terminal = Terminal::run(&["chord"], &[]);
+    terminal.wait("> ");
+    terminal.press("set colour green\r");
+    terminal.wait("is a new key");
+    terminal.press("\x0c");
+    terminal.wait("> ");
+    terminal.press("get col\t");
+    terminal.wait("get colour");
+    terminal.press("\r");
+    terminal.wait("\"green\"");
+}
+
+#[test]
 fn ctrl_c_on_an_empty_line_ends_with_status_130() {
     let mut terminal = Terminal::start(&[], &[]);
     terminal.wait("> ");
