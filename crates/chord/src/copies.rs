@@ -50,6 +50,8 @@ pub(crate) struct Copies {
     outbox: VecMap<NodeId, VecDeque<Task>>,
     /// When peers last told records.
     told_by: VecMap<NodeId, Time>,
+    /// The successor that has this member for its predecessor.
+    pub(crate) followed_by: Option<NodeId>,
     /// Since when this member waits for what is its own.
     waits: Option<Time>,
 }
@@ -416,7 +418,9 @@ impl Chord {
     /// A neighbour has the same of a stretch.
     fn on_same(&mut self, stretch: Stretch, with: NodeId) {
         let Some(ring) = self.ring.as_ref() else { return };
-        if stretch.from == self.id() && ring.predecessor() == Some(with) {
+        // Its stretch may end earlier than it knows, as long as its successor has another one.
+        let is_followed = ring.successor().is_some_and(|it| self.copies.followed_by == Some(it));
+        if stretch.from == self.id() && ring.predecessor() == Some(with) && is_followed {
             self.settle_in();
         }
     }

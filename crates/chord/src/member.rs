@@ -342,6 +342,9 @@ impl Chord {
         let dead: Vec<NodeId> =
             self.peers.iter().filter(|(_, peer)| peer.is_silent).map(|(id, _)| *id).collect();
         let step = ring.on_view(from, view);
+        if view.predecessor == Some(id) {
+            self.copies.followed_by = Some(from);
+        }
         dead.into_iter().for_each(|dead| ring.on_dead(dead));
         match step {
             Some(Step::Ask(nearer)) => {

@@ -166,6 +166,10 @@ impl Bench {
         self.stores(peer, true);
         self.whisper(peer, &[RING.into(), 4.into()]);
         let (from, to) = (self.chord.id(), self.id(peer));
+        let at = Value::Array(vec!["10.0.0.100".into(), 4_000.into()]);
+        let node = Value::Array(vec![binary(from), at]);
+        let view = [RING.into(), 3.into(), node.clone(), Value::Array(vec![node])];
+        self.whisper(peer, &view);
         self.whisper(peer, &[COPY.into(), 6.into(), binary(from), binary(to)]);
         assert_eq!(self.chord.membership(), rs2p_chord::Membership::Joined);
     }

@@ -109,7 +109,7 @@ fn a_member_tells_once_it_has_what_belongs_to_it() {
 
 #[test]
 fn members_that_came_at_the_same_time_read_at_once_what_they_write() {
-    for seed in 0..40 {
+    for seed in 60..100 {
         let mut net = Net::new(seed);
         let first = net.join(&ChordConfig::default());
         net.wait_for_ring();
