@@ -76,6 +76,14 @@ impl Chord {
         true
     }
 
+    /// A key that was announced in a former life: the whole network may have forgotten it since, and
+    /// peers are told of it as of others.
+    pub(crate) fn know_key(&mut self, key: Bytes) {
+        if self.config.announces && self.keys.known.len() < self.config.max_keys {
+            self.keys.known.entry(key).or_insert(false);
+        }
+    }
+
     fn forget_key(&mut self, key: &Bytes) -> Option<bool> {
         let was_text = self.keys.known.remove(key)?;
         self.stack.tell(ChordEvent::Delete { key: key.clone() });

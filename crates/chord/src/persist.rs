@@ -118,11 +118,21 @@ impl Chord {
             }
         }
         let id = self.id();
+        let mut keys = BTreeMap::new();
         for (spot, record) in read {
+            if let Some(key) = &record.key {
+                let latest = keys.entry(key.clone()).or_insert((record.version, false));
+                *latest = (*latest).max((record.version, !record.is_tombstone()));
+            }
             if record.version.author == id {
                 self.latest_own = self.latest_own.max(record.version.time);
             }
             self.shelf.put(spot, record);
+        }
+        for (key, (_, is_there)) in keys {
+            if is_there {
+                self.know_key(key);
+            }
         }
         // They are written down already.
         let _ = self.shelf.take_changes();

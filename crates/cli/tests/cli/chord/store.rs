@@ -47,11 +47,21 @@ fn a_network_whose_nodes_all_end_comes_back() {
             "set"
         );
     }
+    assert_eq!(nodes[0].ask("del gone")["error"], "there is no such key");
+    nodes[0].ask("set gone 1");
+    nodes[0].ask("del gone");
     nodes.into_iter().for_each(Node::quit);
     let mut nodes = start();
     for number in 0..20 {
         assert_eq!(nodes[number % 3].ask(&format!("get key{number}"))["value"], number);
     }
+    // Who comes now is told of all keys, too.
+    let address = nodes[0].address.clone();
+    let mut new = Node::start_chord(&["--no-join", "--connect", &address]);
+    for _ in 0..20 {
+        new.event("add");
+    }
+    assert_eq!(new.ask("len")["len"], 20, "and of none that is deleted");
     assert_eq!(nodes[1].ask("del key7"), json!({ "reply": "del", "key": "key7" }));
 }
 
