@@ -8,7 +8,7 @@ use rs2p_wire::{Encoded, SubFlag, Value};
 
 use crate::contact::Contact;
 use crate::machine::Chord;
-use crate::position::Table;
+use crate::position::{Table, distance};
 use crate::record::{Record, Spot, Version};
 use crate::request::{Answer, Fetched, Kept, MAX_KEYS, Op, Refusal, Request};
 use crate::ring::Ring;
@@ -347,8 +347,11 @@ impl Chord {
         let Some(ring) = self.ring.as_ref() else {
             return Answer::Listed { keys: Vec::new(), next: None };
         };
-        // Up to the next member, or to the end of all numbers: there the walk ends.
-        let end = ring.successor().filter(|next| *next > from).unwrap_or(zero);
+        // Up to the next member, or to the end of all numbers: there the walk ends. The next one
+        // is not the successor where this member answers in that one's place.
+        let known = ring.successors().iter().copied().chain([self.id()]);
+        let next = known.filter(|next| *next != from).min_by_key(|next| distance(from, *next));
+        let end = next.filter(|next| *next > from).unwrap_or(zero);
         let mut keys = Vec::new();
         let mut bytes = 0;
         for (spot, record, _) in self.shelf.iter(Stretch { from, to: end }) {

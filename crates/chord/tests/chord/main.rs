@@ -10,5 +10,6 @@ mod network;
 mod old_peers;
 mod operations;
 mod recorded;
+mod served;
 mod settling;
 mod whole;
