@@ -321,7 +321,7 @@ impl Chord {
                 }
             } else if sum.count == 0 {
                 self.copies.add(from, Task::All(*stretch, None));
-            } else if own.count == 0 || own.count + sum.count <= FEW {
+            } else if own.count == 0 || own.count.saturating_add(sum.count) <= FEW {
                 self.tell_versions(now, from, *stretch);
             } else {
                 let parts = self.shelf.split(*stretch, PARTS);

@@ -81,6 +81,8 @@ pub(crate) enum Phase {
 pub(crate) struct Slot {
     /// The question that is open, and since when.
     asked: Option<(u64, Time)>,
+    /// The first question of this phase. Answers to earlier ones are to another.
+    first: Option<u64>,
     /// Whether it was asked in vain before.
     is_late: bool,
     no_way: Option<Time>,
@@ -220,6 +222,7 @@ impl Chord {
         if let Some(operation) = self.operations.get_mut(&request) {
             let slot = &mut operation.tables[table.index()];
             (slot.asked, slot.no_way) = (Some((number, now)), None);
+            slot.first.get_or_insert(number);
         }
         if self.ask(now, spot.point(), op, Ask::Table { request, table }).is_none()
             && let Some(operation) = self.operations.get_mut(&request)
@@ -240,10 +243,10 @@ impl Chord {
     ) {
         let Some(operation) = self.operations.get_mut(&request) else { return };
         let slot = &mut operation.tables[table.index()];
-        // Others belong to what was asked before.
-        if slot.asked.take_if(|(asked, _)| *asked == number).is_none() {
+        if slot.first.is_none_or(|first| number < first) {
             return;
         }
+        slot.asked = None;
         let reply = match (&operation.phase, arrived.answer) {
             (Phase::Read, Answer::Fetched(fetched)) => Reply::Fetched(fetched),
             (Phase::Write { .. } | Phase::Merge { .. }, Answer::Kept(kept)) => Reply::Kept(kept),

@@ -15,7 +15,8 @@ use crate::ring::Ring;
 use crate::stretch::Stretch;
 
 /// How long a write waits for copies; those that have not been acknowledged by then do not count.
-pub(crate) const COPY_PATIENCE: Duration = Duration::from_millis(2_500);
+/// Whoever asked asks again after two seconds.
+pub(crate) const COPY_PATIENCE: Duration = Duration::from_millis(1_800);
 /// Writes that may wait for copies at the same time.
 const MAX_PENDING: usize = 16_384;
 

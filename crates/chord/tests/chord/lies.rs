@@ -462,3 +462,17 @@ fn intervals_beyond_all_reason_neither_spin_nor_overflow() {
         assert_eq!(bench.chord.membership(), Membership::Joined);
     }
 }
+
+#[test]
+fn who_claims_more_records_than_can_be_counted_is_answered_like_anybody() {
+    let (mut bench, peer) = Bench::in_ring(ChordConfig::default(), 50);
+    let request = bench.set("key", "value");
+    bench.clear();
+    let whole = binary(id(1));
+    let parts = Value::Array(vec![whole.clone(), whole, u64::MAX.into(), 1.into()]);
+    bench.whisper(peer, &[COPY.into(), 2.into(), 1.into(), parts]);
+    assert_eq!(bench.counts().malformed, 0);
+    assert!(!bench.payloads(peer, SubFlag::Other(COPY)).is_empty());
+    bench.seconds(3);
+    assert!(bench.write_of(request).is_some());
+}

@@ -27,3 +27,14 @@ fn who_lists_keys_in_the_place_of_its_successor_says_where_that_ones_end() {
         assert_eq!(answer[1], end.map_or(Value::Nil, |end| binary(id(end))), "{from}");
     }
 }
+
+#[test]
+fn a_write_is_acknowledged_though_an_old_node_does_not_say_what_it_has_read() {
+    let mut bench = Bench::new(ChordConfig::default());
+    let old = bench.join_as(id(150), Kind::Py2p);
+    bench.stores(old, true);
+    bench.hold(old);
+    let write = bench.set("key", "value");
+    bench.seconds(5);
+    assert_eq!(bench.write_of(write), Some(Ok(None)));
+}
