@@ -39,6 +39,11 @@ pub const BUILT_IN: &[BuiltIn] = built_in![
     "sync/leases",
     "sync/tombstones",
     "sync/chaos",
+    "chord/path",
+    "chord/churn",
+    "chord/crash",
+    "chord/partition",
+    "chord/loss",
 ];
 
 /// What a tour shows: which of them, with how many nodes.
@@ -62,4 +67,9 @@ pub const TOUR: &[(&str, u32)] = &[
     ("sync/leases", 40),
     ("sync/tombstones", 40),
     ("sync/chaos", 40),
+    ("chord/path", 1_000),
+    ("chord/churn", 40),
+    ("chord/crash", 100),
+    ("chord/partition", 40),
+    ("chord/loss", 40),
 ];

@@ -4,6 +4,7 @@
 //! your own. How one is written is told in the book's chapter on simulation.
 
 mod built_in;
+mod chord;
 mod mesh;
 mod real;
 mod sync;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use real::RealLayer;
 
 pub use built_in::{BUILT_IN, BuiltIn, TOUR};
+pub use chord::ChordLayer;
 pub use mesh::MeshLayer;
 pub use real::{Both, Interrupts, MAX_PROCESSES, RealError, RealRequest, real};
 pub use sync::SyncLayer;
@@ -102,8 +104,11 @@ pub struct LayerEntry {
 }
 
 /// The layers that scenarios can try.
-pub const LAYERS: &[LayerEntry] =
-    &[with_processes::<MeshLayer>(layer_entry::<MeshLayer>()), layer_entry::<SyncLayer>()];
+pub const LAYERS: &[LayerEntry] = &[
+    with_processes::<MeshLayer>(layer_entry::<MeshLayer>()),
+    layer_entry::<SyncLayer>(),
+    layer_entry::<ChordLayer>(),
+];
 
 /// Figures that every layer has, each with what it means.
 pub const COMMON_FIGURES: &[(&str, &str)] = FIGURES;

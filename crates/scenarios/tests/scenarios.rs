@@ -121,6 +121,31 @@ fn sync_chaos_holds() {
 }
 
 #[test]
+fn chord_path_holds() {
+    assert_holds("chord/path", 60, 1..2);
+}
+
+#[test]
+fn chord_churn_holds() {
+    assert_holds("chord/churn", 12, 1..2);
+}
+
+#[test]
+fn chord_crash_holds() {
+    assert_holds("chord/crash", 12, 1..3);
+}
+
+#[test]
+fn chord_partition_holds() {
+    assert_holds("chord/partition", 8, 1..2);
+}
+
+#[test]
+fn chord_loss_holds() {
+    assert_holds("chord/loss", 8, 1..2);
+}
+
+#[test]
 fn every_scenario_has_its_test_here_and_its_place_in_the_tour() {
     let tests = include_str!("scenarios.rs");
     for scenario in BUILT_IN {
@@ -140,6 +165,8 @@ const FOUND: &[(&str, &str, u32, u64)] = &[
     ("distant-lease", "sync/leases", 8, 1),
     ("lost-tombstone", "sync/tombstones", 5, 1),
     ("odd-ties", "sync/leases", 6, 2),
+    ("lost-ack", "chord/crash", 12, 1),
+    ("stale-owner", "chord/crash", 12, 1),
 ];
 
 #[test]
