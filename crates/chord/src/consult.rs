@@ -39,13 +39,16 @@ pub(crate) struct Consult {
 impl Chord {
     /// The old peer that stores, and is nearer to a spot than this node.
     pub(crate) fn nearer_old(&self, spot: Spot) -> Option<NodeId> {
+        self.nearer_olds(spot).min_by_key(|old| distance(*old, spot.point()))
+    }
+
+    /// All old peers that store, and are nearer to a spot than this node.
+    fn nearer_olds(&self, spot: Spot) -> impl Iterator<Item = NodeId> {
         let (id, point) = (self.id(), spot.point());
         let is_member = self.ring.is_some();
         let old = self.peers.iter().filter(|(_, peer)| peer.is_old() && peer.stores);
-        let nearer =
-            old.filter(|(old, _)| !is_member || **old == point || between(id, **old, point));
-        let nearest = nearer.map(|(old, _)| *old).min_by_key(|old| distance(*old, point));
-        nearest.filter(|_| id != point)
+        let nearer = move |old: &NodeId| !is_member || *old == point || between(id, *old, point);
+        old.map(|(old, _)| *old).filter(move |old| id != point && nearer(old))
     }
 
     /// Lets an old node answer a question.
@@ -62,7 +65,8 @@ impl Chord {
             self.counts.dropped += 1;
             return;
         }
-        let is_asked = self.consults.iter().any(|open| open.old == old && open.spot == spot);
+        let asked = self.consults.iter().find(|open| open.spot == spot).map(|open| open.old);
+        let (is_asked, old) = (asked.is_some(), asked.unwrap_or(old));
         self.consults.push(Consult { old, spot, hops, number, until: now + PATIENCE, deletes });
         self.watch_for_overdue(now);
         if !is_asked {
@@ -114,27 +118,42 @@ impl Chord {
         if self.on_fence(now, from, spot) {
             return;
         }
-        if !self.consults.iter().any(|open| open.old == from && open.spot == spot) {
+        // A value counts from whoever was asked at first.
+        let is_awaited = |open: &Consult| open.old == from || value.is_some();
+        if !self.consults.iter().any(|open| open.spot == spot && is_awaited(open)) {
             return;
         }
-        if value.is_none() {
-            for open in &mut self.consults {
-                if open.old == from && open.spot == spot {
-                    open.until = open.until.min(now + AFTER_NOTHING);
-                }
-            }
-            if self.shelf.get(spot).is_none_or(|held| held.value.is_none()) {
-                // It may be asking others.
-                return;
-            }
+        let is_kept = self.shelf.get(spot).is_some_and(|held| held.value.is_some());
+        if value.is_none() && !is_kept {
+            return self.on_nothing_there(now, from, spot);
         }
         self.end_consult(now, from, spot, value);
+    }
+
+    /// An old node has nothing, or not yet: it may be asking others. One of its kind that is farther
+    /// from the spot may not know of it, and have the value itself.
+    fn on_nothing_there(&mut self, now: Time, from: NodeId, spot: Spot) {
+        let tried = distance(from, spot.point());
+        let next = self.nearer_olds(spot).filter(|old| distance(*old, spot.point()) > tried);
+        let next = next.min_by_key(|old| distance(*old, spot.point()));
+        for open in &mut self.consults {
+            if open.old == from && open.spot == spot {
+                open.until = match next {
+                    Some(_) => now + PATIENCE,
+                    None => open.until.min(now + AFTER_NOTHING),
+                };
+                open.old = next.unwrap_or(from);
+            }
+        }
+        if let Some(next) = next {
+            self.tell_old(now, next, SubFlag::Retrieve, spot, None);
+        }
     }
 
     fn end_consult(&mut self, now: Time, old: NodeId, spot: Spot, value: Option<Encoded>) {
         let had = value.is_some();
         let fetched = self.weigh_old(now, old, spot, value);
-        let is_it = |open: &Consult| open.old == old && open.spot == spot;
+        let is_it = |open: &Consult| open.spot == spot;
         let (ended, open) = std::mem::take(&mut self.consults).into_iter().partition(is_it);
         self.consults = open;
         let ended: Vec<Consult> = ended;

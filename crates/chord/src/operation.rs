@@ -86,6 +86,8 @@ pub(crate) struct Slot {
     /// Whether it was asked in vain before.
     is_late: bool,
     no_way: Option<Time>,
+    /// Whether an old node had nothing once before.
+    is_empty: bool,
     pub(crate) answer: Option<Reply>,
 }
 
@@ -248,7 +250,14 @@ impl Chord {
         }
         slot.asked = None;
         let reply = match (&operation.phase, arrived.answer) {
-            (Phase::Read, Answer::Fetched(fetched)) => Reply::Fetched(fetched),
+            // It has had the time to ask others of its kind.
+            (Phase::Read, Answer::Fetched(Fetched::Old(None))) if slot.is_empty => {
+                Reply::Fetched(Fetched::Nothing)
+            }
+            (Phase::Read, Answer::Fetched(fetched)) => {
+                slot.is_empty = fetched == Fetched::Old(None);
+                Reply::Fetched(fetched)
+            }
             (Phase::Write { .. } | Phase::Merge { .. }, Answer::Kept(kept)) => Reply::Kept(kept),
             (Phase::Merge { .. }, Answer::Merged { version, value }) => {
                 slot.answer = Some(Reply::Merged);
