@@ -7,6 +7,7 @@
 
 mod bridge;
 mod bursts;
+mod chord;
 mod comeback;
 mod compression;
 mod disturbances;

@@ -241,6 +241,27 @@ class ChordPeer extends DictionaryPeer {
         return { value: toJson(await Promise.race([merged, limit])) };
     }
 
+    cmd_set_many({ pairs }) {
+        for (const [key, value] of pairs) {
+            this.cmd_set({ key, value });
+        }
+    }
+
+    async cmd_get_many({ keys, timeout = 10, at_once = 10 }) {
+        const values = [];
+        const millis = [];
+        const rest = [...keys.entries()];
+        const work = async () => {
+            for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
+                const start = Date.now();
+                values[next[0]] = (await this.cmd_get({ key: next[1], timeout })).value;
+                millis[next[0]] = Date.now() - start;
+            }
+        };
+        await Promise.all(Array.from({ length: at_once }, work));
+        return { values, millis };
+    }
+
     cmd_join() {
         this.node.join();
     }

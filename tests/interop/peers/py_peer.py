@@ -10,11 +10,16 @@ import os
 import socket
 import sys
 import threading
+import time
 import traceback
 
 import py2p.messages
 from py2p import ChordSocket, MeshSocket, SyncSocket, flags
 from py2p.base import Protocol
+
+
+# How many times as often as it would, a chord node looks for values that it waits for.
+HURRY = 20
 
 
 def to_json(value):
@@ -248,6 +253,13 @@ class ChordPeer(DictionaryPeer):
 
         self.node.daemon.process_data = process_data_in_turn
 
+        # While it waits for a value, py2p looks ten times a second whether it has come, by waiting
+        # for so long for the end of its thread. `lookup` makes it look more often.
+        self.hurry = 1
+        thread = self.node.daemon.daemon
+        wait_for_end = thread.join
+        thread.join = lambda limit=None: wait_for_end(limit and limit / self.hurry)
+
     def listen_to_keys(self):
         self.node.on("add", lambda _node, key: self.emit({"event": "add", "key": to_json(key)}))
         self.node.on(
@@ -258,11 +270,28 @@ class ChordPeer(DictionaryPeer):
         return {**super().describe(node_id, connection), "leeching": connection.leeching}
 
     def lookup(self, command):
-        return self.node.getSync(from_json(command["key"]), timeout=command.get("timeout", 10))
+        timeout = HURRY * command.get("timeout", 10)
+        self.hurry = HURRY
+        try:
+            return self.node.getSync(from_json(command["key"]), timeout=timeout)
+        finally:
+            self.hurry = 1
 
     def cmd_delta(self, command):
         promise = self.node.apply_delta(from_json(command["key"]), from_json(command["delta"]))
         return {"value": to_json(promise.get(command.get("timeout", 15)))}
+
+    def cmd_set_many(self, command):
+        for key, value in command["pairs"]:
+            self.node.set(from_json(key), from_json(value))
+
+    def cmd_get_many(self, command):
+        values, millis = [], []
+        for key in command["keys"]:
+            start = time.monotonic()
+            values.append(to_json(self.lookup({**command, "key": key})))
+            millis.append(1000 * (time.monotonic() - start))
+        return {"values": values, "millis": millis}
 
     def cmd_join(self, _command):
         with self.turn:

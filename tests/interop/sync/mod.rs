@@ -4,7 +4,7 @@ mod bridge;
 mod chronicler;
 mod comebacks;
 mod deltas;
-mod dictionary;
+pub(crate) mod dictionary;
 mod extensions;
 mod joining;
 mod leases;

@@ -1,0 +1,9 @@
+//! DHT nodes of ours in one ring with those of py2p and js2p.
+
+mod changes;
+mod dht;
+mod leaving;
+mod leeching;
+mod pairs;
+mod peer;
+mod rings;

@@ -1,0 +1,127 @@
+//! What a running py2p or js2p node does in a DHT.
+
+use rs2p::base::NodeId;
+use serde_json::{Value as Json, json};
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::PATIENCE;
+use crate::peer::{Kind, Peer};
+use crate::sync::dictionary::key;
+use crate::values::alike;
+
+/// How long a read of theirs may take, in seconds: shorter than the test's patience.
+const READ: u64 = 8;
+
+/// A node that stores nothing.
+pub(crate) async fn start_leeching(kind: Kind) -> Peer {
+    start_with(kind, &[]).await
+}
+
+/// A node that stores.
+pub(crate) async fn start(kind: Kind) -> Peer {
+    let mut peer = start_leeching(kind).await;
+    peer.join().await;
+    peer
+}
+
+pub(crate) async fn start_with(kind: Kind, options: &[&str]) -> Peer {
+    let options: Vec<_> = ["--kind", "chord"].iter().chain(options).copied().collect();
+    Peer::start_with(kind, &options).await
+}
+
+impl Peer {
+    pub(crate) async fn join(&mut self) {
+        self.command(json!({"cmd": "join"})).await;
+    }
+
+    pub(crate) async fn unjoin(&mut self) {
+        self.command(json!({"cmd": "unjoin"})).await;
+    }
+
+    /// The value of a key, null when there is none.
+    pub(crate) async fn read(&mut self, key: &str) -> Json {
+        self.read_within(key, READ).await
+    }
+
+    pub(crate) async fn read_within(&mut self, key: &str, seconds: u64) -> Json {
+        let command = json!({"cmd": "get", "key": key, "timeout": seconds});
+        self.command(command).await["value"].clone()
+    }
+
+    /// Merges a map into a value, and gives the whole.
+    pub(crate) async fn merge(&mut self, key: &str, delta: &Json) -> Json {
+        let command = json!({"cmd": "delta", "key": key, "delta": delta, "timeout": READ + 1});
+        self.command(command).await["value"].clone()
+    }
+
+    pub(crate) async fn set_all(&mut self, pairs: &[(String, Json)]) {
+        self.command(json!({"cmd": "set_many", "pairs": pairs})).await;
+    }
+
+    /// Checks that each of these keys has its value. How many milliseconds each took.
+    pub(crate) async fn has_all(&mut self, pairs: &[(String, Json)]) -> Vec<f64> {
+        let keys: Vec<_> = pairs.iter().map(|(key, _)| key).collect();
+        let command = json!({"cmd": "get_many", "keys": keys, "timeout": READ});
+        let answer = self.command(command).await;
+        let values = answer["values"].as_array().expect("a list");
+        let wrong: Vec<_> =
+            pairs.iter().zip(values).filter(|((_, value), found)| !alike(value, found)).collect();
+        assert!(wrong.is_empty(), "{:?} {}: {} wrong: {wrong:?}", self.kind, self.id, wrong.len());
+        let millis = answer["millis"].as_array().expect("a list");
+        millis.iter().map(|took| took.as_f64().expect("a number")).collect()
+    }
+
+    /// Waits until it reads nothing for this key.
+    pub(crate) async fn comes_to_miss(&mut self, key: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.read_within(key, 1).await;
+            if found.is_null() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{:?} still has {key}: {found}", self.kind);
+        }
+    }
+
+    /// Waits until it reads this value.
+    pub(crate) async fn comes_to_read(&mut self, key: &str, value: &Json) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.read(key).await;
+            if alike(&found, value) {
+                return;
+            }
+            let (kind, now) = (self.kind, Instant::now());
+            assert!(now < deadline, "{kind:?} {}: {key} is {found}, not {value}", self.id);
+        }
+    }
+
+    /// Waits until it takes these peers for storing ones, or leeching ones.
+    pub(crate) async fn takes_for_storing(&mut self, ids: &[NodeId], storing: bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let table = self.table().await;
+            let is_right = |id: &NodeId| {
+                let id = id.to_string();
+                table.iter().any(|entry| entry["id"] == id && entry["leeching"] != storing)
+            };
+            if ids.iter().all(is_right) {
+                return;
+            }
+            let (kind, now) = (self.kind, Instant::now());
+            assert!(now < deadline, "{kind:?} does not know who stores: {table:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the last that it has told of this key is this.
+    pub(crate) async fn tells_of(&mut self, name: &str, what: &str) {
+        let name = key(&json!(name));
+        self.until(&format!("{what} of {name}"), |log| {
+            let is_of_key = |told: &&Json| !told["key"].is_null() && key(&told["key"]) == name;
+            let last = log.iter().rev().find(is_of_key);
+            last.is_some_and(|told| told["event"] == what).then_some(())
+        })
+        .await;
+    }
+}
