@@ -23,7 +23,8 @@ const SWEEP_ON: Duration = Duration::from_millis(100);
 /// Records given away in one turn, and deletions looked at.
 const BATCH: usize = 256;
 /// How often some records are audited.
-const AUDIT: Duration = Duration::from_secs(1);
+pub(crate) const AUDIT: Duration = Duration::from_secs(1);
+const LONGEST_ROUND: Duration = Duration::from_secs(30 * 86_400);
 /// How soon after a change of successor all of them are.
 const AUDIT_SOON: Duration = Duration::from_secs(30);
 
@@ -35,6 +36,8 @@ pub(crate) struct Maintenance {
     /// Up to where deletions have been looked at.
     swept: Option<Spot>,
     audited: Option<Spot>,
+    /// When the present round of auditing began.
+    round: Time,
     /// Until when all is to be audited once, in a hurry.
     hurries_until: Option<Time>,
     /// Records that an owner that leaves has yet to give away.
@@ -49,15 +52,20 @@ impl Chord {
         }
     }
 
+    /// A successor is gone, and with it perhaps all copies of something: all is audited soon.
     pub(crate) fn audit_soon(&mut self, now: Time) {
-        self.maintenance.hurries_until.get_or_insert(now + AUDIT_SOON);
-        self.audit_later(now);
+        if self.maintenance.hurries_until.is_none() {
+            self.maintenance.hurries_until = Some(now + AUDIT_SOON);
+            self.maintenance.audited = None;
+        }
+        self.audit_within(now, AUDIT);
     }
 
-    pub(crate) fn audit_later(&mut self, now: Time) {
-        if self.timers.get(&Timer::Audit).is_none() {
-            let wait = AUDIT.mul_f64(self.rng.random_range(0.75..1.25));
-            self.timers.set(Timer::Audit, Some(now + wait));
+    /// Goes on with auditing no later than after this time.
+    pub(crate) fn audit_within(&mut self, now: Time, wait: Duration) {
+        let at = now + wait.mul_f64(self.rng.random_range(0.75..1.25));
+        if self.timers.get(&Timer::Audit).is_none_or(|planned| planned > at) {
+            self.timers.set(Timer::Audit, Some(at));
         }
     }
 
@@ -133,21 +141,24 @@ impl Chord {
         self.timers.set(Timer::Audit, None);
         let Some(ring) = self.ring.as_ref() else { return };
         let own = Stretch { from: self.id(), to: ring.successor().unwrap_or_else(|| self.id()) };
+        let round = self.config.audit.clamp(AUDIT, LONGEST_ROUND);
         let hurry = self.maintenance.hurries_until;
-        let left = hurry.map_or(self.config.audit, |until| until.since(now).max(AUDIT));
+        let left = hurry.map_or(round, |until| until.since(now).max(AUDIT));
         let each = (self.shelf.len() as u64 * AUDIT.as_millis() as u64)
             .div_ceil(left.as_millis().max(1) as u64);
+        let each = (each as usize).clamp(1, BATCH);
         let behind = self.maintenance.audited.filter(|spot| own.contains(spot.point()));
+        if behind.is_none() {
+            self.maintenance.round = now;
+        }
         let looked: Vec<(Spot, Option<bytes::Bytes>, Version)> = self
             .shelf
             .iter_behind(own, behind)
-            .take((each as usize).min(BATCH))
+            .take(each)
             .map(|(spot, record, _)| (spot, record.key.clone(), record.version))
             .collect();
-        self.maintenance.audited = looked.last().map(|(spot, ..)| *spot);
-        if looked.is_empty() && hurry.is_some_and(|until| until <= now) {
-            self.maintenance.hurries_until = None;
-        }
+        let is_over = looked.len() < each;
+        self.maintenance.audited = looked.last().map(|(spot, ..)| *spot).filter(|_| !is_over);
         for (from, key, version) in looked {
             let Some(key) = key else { continue };
             for table in Table::ALL.into_iter().filter(|table| *table != from.table()) {
@@ -155,7 +166,12 @@ impl Chord {
                 self.ask(now, to.point(), Op::Check(to), Ask::Check { from, to, version });
             }
         }
-        self.audit_later(now);
+        if is_over {
+            self.maintenance.hurries_until = None;
+        }
+        // A round that is over early is followed by a rest.
+        let rest = round.saturating_sub(now.since(self.maintenance.round));
+        self.audit_within(now, if is_over { rest.max(AUDIT) } else { AUDIT });
     }
 
     /// Another position of a key has told what it has.

@@ -110,7 +110,7 @@ impl Chord {
         self.timers.set(Timer::Merge, Some(now + MERGE.mul_f64(spread) / 4));
         self.timers.set(Timer::Compare, Some(now));
         self.sweep_soon(now);
-        self.audit_later(now);
+        self.audit_within(now, crate::maintenance::AUDIT);
     }
 
     pub(crate) fn end_upkeep(&mut self) {

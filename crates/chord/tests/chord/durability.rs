@@ -1,5 +1,7 @@
 //! Nothing that is acknowledged is lost, whoever comes and goes.
 
+use std::time::Duration;
+
 use rs2p_base::NodeId;
 use rs2p_chord::{Chord, ChordConfig, MemoryStorage, Storage as _, Table};
 use rs2p_mesh::Birth;
@@ -282,4 +284,25 @@ fn every_record_lies_with_its_owner_and_those_before_it() {
             assert_eq!(held, expected, "{key} {table}");
         }
     }
+}
+
+#[test]
+fn what_is_audited_once_is_left_alone_until_the_next_round() {
+    let config = ChordConfig { audit: Duration::from_secs(60), ..ChordConfig::default() };
+    let mut net = Net::settled(4, 9, &config);
+    let (_, node) = net.members()[0];
+    for number in 0..5 {
+        net.set(node, &format!("key {number}"), number as u64).unwrap();
+    }
+    net.run_for(120 * SECOND);
+    let served = |net: &Net| -> u64 {
+        let all = net.members().into_iter();
+        all.map(|(_, node)| net.sim.machine(node).unwrap().status(net.sim.now()).counts.served)
+            .sum()
+    };
+    let before = served(&net);
+    net.run_for(240 * SECOND);
+    // Four questions for each of 25 records in a round, and the ring's own lookups.
+    let asked = served(&net) - before;
+    assert!((300..900).contains(&asked), "{asked}");
 }
