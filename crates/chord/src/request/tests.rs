@@ -18,8 +18,8 @@ fn a_number() -> impl Strategy<Value = u64> {
 
 fn a_contact() -> impl Strategy<Value = Contact> {
     let address = prop_oneof![
-        (any::<[u8; 4]>(), any::<u16>()).prop_map(|(ip, port)| Endpoint::Socket((ip, port).into())),
-        (any::<[u16; 8]>(), any::<u16>())
+        (any::<[u8; 4]>(), 1..=u16::MAX).prop_map(|(ip, port)| Endpoint::Socket((ip, port).into())),
+        (any::<[u16; 8]>(), 1..=u16::MAX)
             .prop_map(|(ip, port)| Endpoint::Socket((ip, port).into())),
     ];
     (an_id(), address).prop_map(|(id, address)| Contact { id, address })

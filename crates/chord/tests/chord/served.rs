@@ -1,9 +1,32 @@
-//! What a member answers.
+//! What a member answers, and what it makes of answers: how many count.
 
-use rs2p_chord::ChordConfig;
+use rs2p_chord::{ChordConfig, Spot, Table};
 use rs2p_wire::Value;
 
-use crate::bench::{Bench, Kind, RING, binary, id, question};
+use crate::bench::{
+    BEGIN, Bench, COPY, Kind, PeerIndex, RING, binary, id, keep, question, record, spot,
+};
+
+const NOW: u64 = 1_000 * BEGIN;
+
+/// A node whose successor is right behind it and owns all.
+fn with_owner() -> (Bench, PeerIndex) {
+    Bench::in_ring(ChordConfig::default(), 101)
+}
+
+/// A node that owns all but for its predecessor's point, and that predecessor, which copies it.
+fn with_copier() -> (Bench, PeerIndex) {
+    Bench::in_ring(ChordConfig::default(), 99)
+}
+
+/// That a table has this value of this time.
+fn has(time: u64, value: &str) -> Vec<Value> {
+    vec![2.into(), time.into(), binary(id(9)), value.into()]
+}
+
+fn done() -> Vec<Value> {
+    vec![4.into(), 3.into(), 1.into()]
+}
 
 /// The owner has just come, and the one before it still has what belongs to it.
 #[test]
@@ -37,4 +60,100 @@ fn a_write_is_acknowledged_though_an_old_node_does_not_say_what_it_has_read() {
     let write = bench.set("key", "value");
     bench.seconds(5);
     assert_eq!(bench.write_of(write), Some(Ok(None)));
+}
+
+#[test]
+fn a_write_is_acknowledged_by_three_tables_and_no_fewer() {
+    let (mut bench, owner) = with_owner();
+    let write = bench.set("key", 1);
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 5);
+    for (at, (number, _)) in asked.into_iter().take(3).enumerate() {
+        assert_eq!(bench.write_of(write), None, "{at} tables");
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.write_of(write), Some(Ok(None)));
+}
+
+#[test]
+fn a_value_that_few_tables_have_is_brought_to_three_before_it_is_read() {
+    let (mut bench, owner) = with_owner();
+    let read = bench.get("key");
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 3);
+    for (at, (number, _)) in asked.into_iter().enumerate() {
+        let answer = if at == 0 { has(NOW, "new") } else { has(NOW - 9, "old") };
+        bench.answer(owner, number, answer);
+    }
+    // The others are asked, too.
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 2);
+    for (number, _) in asked {
+        assert_eq!(bench.read_of(read), None);
+        bench.answer(owner, number, has(NOW - 9, "other"));
+    }
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 5);
+    for (number, op) in asked.into_iter().take(3) {
+        assert_eq!((&op[0], &op[3], &op[6]), (&2.into(), &NOW.into(), &"new".into()));
+        assert_eq!(bench.read_of(read), None);
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.read_of(read), Some(Ok(Some("new".into()))));
+}
+
+#[test]
+fn a_table_that_has_less_than_the_others_is_brought_up_to_date() {
+    let (mut bench, owner) = with_owner();
+    let read = bench.get("key");
+    for (at, (number, _)) in bench.questions(owner).into_iter().enumerate() {
+        let answer = if at == 0 { has(NOW - 9, "old") } else { has(NOW, "new") };
+        bench.answer(owner, number, answer);
+    }
+    let (number, _) = bench.questions(owner).remove(0);
+    bench.answer(owner, number, has(NOW, "new"));
+    assert_eq!(bench.read_of(read), Some(Ok(Some("new".into()))));
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 1);
+    assert_eq!((&asked[0].1[0], &asked[0].1[6]), (&2.into(), &"new".into()));
+}
+
+#[test]
+fn a_write_is_answered_once_it_is_copied_or_there_is_nobody_left_to_copy_it() {
+    for acknowledges in [true, false] {
+        let (mut bench, copier) = with_copier();
+        let writer = bench.join_as(id(50), Kind::Rs2p);
+        bench.clear();
+        let record = record(Table::Sha1, "key", NOW, 9, 1);
+        bench.whisper(writer, &keep(Table::Sha1, "key", id(50), 1, record.clone()));
+        assert!(bench.answers(writer).is_empty());
+        let told = bench.copies(copier, 0).remove(0);
+        assert_eq!(told[2..], record);
+        if acknowledges {
+            bench.whisper(copier, &[COPY.into(), 1.into(), told[1].clone()]);
+        } else {
+            bench.leave(copier);
+        }
+        let (_, answer) = bench.answers(writer).remove(0);
+        let copies = if acknowledges { 2 } else { 1 };
+        assert_eq!(answer, [4.into(), copies.into(), 0.into()]);
+    }
+}
+
+#[test]
+fn a_change_is_merged_into_what_the_writer_has_read_if_that_is_later() {
+    let (mut bench, copier) = with_copier();
+    let map = |name: &str| Value::Map(vec![(name.into(), 1.into())]);
+    let at = Spot::of(Table::Sha1, b"key");
+    let (key, mut merged) = (Value::Binary(b"key".to_vec()), Vec::new());
+    for (time, base, change) in [(NOW, "a", "b"), (NOW - 9, "older", "c")] {
+        let base = record(Table::Sha1, "key", time, 9, map(base));
+        let op = [vec![4.into()], spot(at).to_vec(), vec![key.clone(), map(change)], base].concat();
+        bench.whisper(copier, &question(at.point(), &[id(99)], 1, op));
+        let told = bench.copies(copier, 0).remove(0);
+        bench.whisper(copier, &[COPY.into(), 1.into(), told[1].clone()]);
+        let (_, answer) = bench.answers(copier).remove(0);
+        merged = answer[3].as_map().unwrap().iter().map(|(name, _)| name.to_string()).collect();
+    }
+    assert_eq!(merged, ["\"a\"", "\"b\"", "\"c\""]);
 }
