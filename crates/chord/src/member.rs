@@ -301,9 +301,14 @@ impl Chord {
             1 => {}
             2 => {
                 let (predecessor, successors) = self.own_view();
-                if self.ring.is_some() {
-                    self.tell_word(now, from, &Word::View(predecessor, successors));
-                }
+                let word = if self.ring.is_some() {
+                    Word::View(predecessor, successors)
+                } else {
+                    // It was one in a former life, or has left: who takes it for one would keep it
+                    // from its place.
+                    Word::Leave
+                };
+                self.tell_word(now, from, &word);
             }
             3 => {
                 let predecessor = match payload.next()? {

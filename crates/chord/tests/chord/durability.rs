@@ -33,6 +33,19 @@ fn restart(net: &mut Net, node: NodeIndex, pause: u64, keeps: bool) {
     });
 }
 
+#[test]
+fn who_comes_back_before_anybody_notices_joins_again() {
+    for seed in 0..3 {
+        let mut net = Net::settled(7, seed, &config());
+        net.fill(60);
+        for (_, node) in net.members() {
+            restart(&mut net, node, 0, true);
+            net.wait_for_ring();
+        }
+        net.expect_all(60);
+    }
+}
+
 fn in_ring(net: &Net, node: NodeIndex) -> bool {
     net.sim.machine(node).is_some_and(|chord| chord.ring().is_some())
 }
