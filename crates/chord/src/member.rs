@@ -438,6 +438,7 @@ impl Chord {
         let copies = self.config.copies();
         let near = |list: &[NodeId]| list.iter().take(copies).copied().collect::<Vec<_>>();
         let (was, is) = (near(before), near(ring.successors()));
+        let lost_next = was.first().is_some_and(|next| !ring.successors().contains(next));
         self.upkeep.hurry();
         self.prune_contacts();
         self.want_neighbours(now);
@@ -448,7 +449,7 @@ impl Chord {
         if was != is {
             self.compare_soon(now);
             self.sweep_soon(now);
-            if was.first() != is.first() {
+            if lost_next {
                 self.audit_soon(now);
             }
         }
