@@ -342,8 +342,12 @@ impl Chord {
     fn ask_for_page(&mut self, now: Time, request: RequestId) {
         let Some(operation) = self.operations.get(&request) else { return };
         let Ok(from) = operation.key[..].try_into() else { return };
-        let number =
-            self.ask(now, NodeId::from_bytes(from), Op::List(Table::Sha1), Ask::Page { request });
+        let number = self.ask(
+            now,
+            NodeId::from_bytes(from),
+            Op::List(Table::Sha1, None),
+            Ask::Page { request },
+        );
         let open = number.filter(|number| self.asks.is_open(*number));
         if let Some(operation) = self.operations.get_mut(&request) {
             let slot = &mut operation.tables[0];

@@ -8,7 +8,7 @@ use rs2p_wire::{Encoded, SubFlag, Value};
 
 use crate::contact::Contact;
 use crate::machine::Chord;
-use crate::position::{Table, distance};
+use crate::position::Table;
 use crate::record::{Record, Spot, Version};
 use crate::request::{Answer, Fetched, Kept, MAX_KEYS, Op, Refusal, Request};
 use crate::ring::Ring;
@@ -86,8 +86,8 @@ impl Chord {
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
                 }
             }
-            Op::List(table) => {
-                let answer = self.keys_from(table, target);
+            Op::List(table, end) => {
+                let answer = self.keys_from(table, target, end);
                 self.answer(now, hops, number, answer);
             }
             Op::Adopt(contact) => self.adopt(now, contact),
@@ -330,7 +330,7 @@ impl Chord {
                 };
                 self.answer(now, hops, number, answer);
             }
-            Op::Find | Op::Check(_) | Op::List(_) | Op::Adopt(_) => {}
+            Op::Find | Op::Check(_) | Op::List(..) | Op::Adopt(_) => {}
         }
     }
 
@@ -343,16 +343,13 @@ impl Chord {
     }
 
     /// Keys of a table from a point on, as far as they are this member's.
-    fn keys_from(&self, table: Table, from: NodeId) -> Answer {
+    fn keys_from(&self, table: Table, from: NodeId, end: Option<NodeId>) -> Answer {
         let zero = NodeId::from_bytes([0; NodeId::BYTES]);
         let Some(ring) = self.ring.as_ref() else {
             return Answer::Listed { keys: Vec::new(), next: None };
         };
-        // Up to the next member, or to the end of all numbers: there the walk ends. The next one
-        // is not the successor where this member answers in that one's place.
-        let known = ring.successors().iter().copied().chain([self.id()]);
-        let next = known.filter(|next| *next != from).min_by_key(|next| distance(from, *next));
-        let end = next.filter(|next| *next > from).unwrap_or(zero);
+        // Up to the next member, or to the end of all numbers: there the walk ends.
+        let end = end.or(ring.successor()).filter(|next| *next > from).unwrap_or(zero);
         let mut keys = Vec::new();
         let mut bytes = 0;
         for (spot, record, _) in self.shelf.iter(Stretch { from, to: end }) {

@@ -46,8 +46,9 @@ pub(crate) enum Op {
     Check(Spot),
     /// Merge a map into the one that is there, which should be at least this one.
     Merge { spot: Spot, base: Option<Record>, key: Option<Bytes>, delta: Encoded },
-    /// Which keys lie from this point on, in this table?
-    List(Table),
+    /// Which keys lie from this point on, in this table? Up to a point that the owner has added, if
+    /// it lets its predecessor answer, which may not know where the owner's stretch ends.
+    List(Table, Option<NodeId>),
     /// An old node that stores is there: link to it.
     Adopt(Contact),
 }
@@ -127,7 +128,7 @@ impl Request {
         let spot = match &op {
             Op::Fetch(spot) | Op::Check(spot) => Some(spot),
             Op::Keep { spot, .. } | Op::Merge { spot, .. } => Some(spot),
-            Op::Find | Op::List(_) | Op::Adopt(_) => None,
+            Op::Find | Op::List(..) | Op::Adopt(_) => None,
         };
         let is_there = spot.is_none_or(|spot| spot.point() == target);
         is_there.then_some(Self { target, hops, number, stays, op })
@@ -168,9 +169,12 @@ impl Op {
                     }
                 });
             }
-            Self::List(table) => writer.array(2, |writer| {
+            Self::List(table, end) => writer.array(2 + usize::from(end.is_some()), |writer| {
                 writer.unsigned(5);
                 writer.unsigned(table.index() as u64);
+                if let Some(end) = end {
+                    writer.binary(&end.to_bytes());
+                }
             }),
             Self::Adopt(contact) => writer.array(2, |writer| {
                 writer.unsigned(6);
@@ -198,7 +202,11 @@ impl Op {
                 }
                 Self::Merge { spot, base: base.map(|(_, base)| base), key, delta }
             }
-            5 => Self::List(read_table(&elements.next()?)?),
+            5 => {
+                let table = read_table(&elements.next()?)?;
+                let end = elements.next().map(|end| read_id(&end));
+                Self::List(table, if let Some(end) = end { Some(end?) } else { None })
+            }
             6 => Self::Adopt(Contact::read(&elements.next()?)?),
             _ => return None,
         })

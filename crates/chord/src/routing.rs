@@ -8,6 +8,7 @@ use crate::asks::Ask;
 use crate::machine::{Chord, Timer};
 use crate::position::distance;
 use crate::request::{ANSWER, Answer, MAX_HOPS, Op, Request, read_hops, write_hops};
+use crate::ring::Ring;
 
 /// Where a question goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,9 @@ impl Chord {
             }
             Way::Behind(to) => {
                 request.stays = true;
+                if let Op::List(_, end) = &mut request.op {
+                    *end = self.ring.as_ref().and_then(Ring::successor);
+                }
                 to
             }
             Way::To(to) => to,

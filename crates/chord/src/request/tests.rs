@@ -77,7 +77,8 @@ fn an_op() -> impl Strategy<Value = (NodeId, Op)> {
             let base = has_base.then_some(record);
             (spot.point(), Op::Merge { spot, base, key, delta })
         }),
-        (an_id(), a_table()).prop_map(|(target, table)| (target, Op::List(table))),
+        (an_id(), a_table(), option::of(an_id()))
+            .prop_map(|(target, table, end)| (target, Op::List(table, end))),
         (an_id(), a_contact()).prop_map(|(target, contact)| (target, Op::Adopt(contact))),
     ]
 }

@@ -28,26 +28,28 @@ fn done() -> Vec<Value> {
     vec![4.into(), 3.into(), 1.into()]
 }
 
-/// The owner has just come, and the one before it still has what belongs to it.
+/// The one before it still has what belongs to it, and may not know where that ends.
 #[test]
-fn who_lists_keys_in_the_place_of_its_successor_says_where_that_ones_end() {
-    let (mut bench, next) = Bench::in_ring(ChordConfig::default(), 120);
-    let asker = bench.join_as(id(50), Kind::Rs2p);
-    let contact = |number: u8| {
-        let address = Value::Array(vec![format!("10.0.0.{number}").into(), 4_000.into()]);
-        Value::Array(vec![binary(id(number)), address])
-    };
-    let successors = Value::Array(vec![contact(200), contact(50)]);
-    bench.whisper(next, &[RING.into(), 3.into(), contact(100), successors]);
-    assert_eq!(bench.chord.ring().unwrap().successors(), [id(120), id(200), id(50)]);
+fn who_has_just_come_lets_keys_be_listed_up_to_its_own_end() {
+    let mut bench = Bench::new(ChordConfig::default());
+    let before = bench.join_as(id(50), Kind::Rs2p);
+    let asker = bench.join_as(id(150), Kind::Rs2p);
+    bench.stores(before, true);
+    bench.whisper(before, &[RING.into(), 4.into()]);
+    bench.whisper(before, &[RING.into(), 3.into(), Value::Nil, Value::Array(vec![])]);
     bench.clear();
-    // From where, and where the walk goes on.
-    for (from, end) in [(100, Some(120)), (110, Some(120)), (120, Some(200)), (210, None)] {
-        let mut list = question(id(from), &[id(50)], 1, vec![5.into(), 0.into()]);
+    let list = question(id(120), &[id(150)], 1, vec![5.into(), 0.into()]);
+    bench.whisper(asker, &list);
+    let (_, asked) = bench.questions(before).remove(0);
+    assert_eq!(asked, [5.into(), 0.into(), binary(id(50))]);
+    // And who answers in its place keeps to that.
+    for (from, end, next) in [(120, 140, Some(140)), (120, 30, None)] {
+        let list = vec![5.into(), 0.into(), binary(id(end))];
+        let mut list = question(id(from), &[id(150)], 1, list);
         list[4] = 1.into();
         bench.whisper(asker, &list);
         let (_, answer) = bench.answers(asker).remove(0);
-        assert_eq!(answer[1], end.map_or(Value::Nil, |end| binary(id(end))), "{from}");
+        assert_eq!(answer[1], next.map_or(Value::Nil, |end| binary(id(end))), "{from}");
     }
 }
 
