@@ -38,7 +38,8 @@ impl Fence {
 }
 
 impl Chord {
-    /// An old peer has been told of a write: this copy is acknowledged once it has read that.
+    /// An old peer has been told of a write, or of all that is handed over to it: this copy is
+    /// acknowledged once it has read that.
     pub(crate) fn fence(&mut self, now: Time, old: NodeId, copy: u64) {
         if let Some(peer) = self.peers.get_mut(&old) {
             peer.fence.told.push(copy);
@@ -62,7 +63,10 @@ impl Chord {
             return;
         }
         fence.count += 1;
-        fence.asked = Some((now, std::mem::take(&mut fence.told)));
+        // Behind an answer that is late, the next one says the same.
+        let mut told = fence.asked.take().map_or_else(Vec::new, |(_, told)| told);
+        told.append(&mut fence.told);
+        fence.asked = Some((now, told));
         let spot = spot(old, fence.count);
         self.tell_old(now, old, SubFlag::Retrieve, spot, None);
     }
@@ -80,6 +84,7 @@ impl Chord {
             let more = !fence.told.is_empty();
             for copy in told {
                 self.on_copied(now, from, copy);
+                self.on_handed_over(now, copy);
             }
             if more {
                 self.ask_fence(now, from);

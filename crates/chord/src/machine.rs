@@ -238,6 +238,7 @@ impl Chord {
         self.copies.forget(peer);
         self.on_unlinked(now, peer);
         self.give_up_on(now, peer);
+        self.hand_over_to_others(peer);
     }
 
     fn on_unclaimed(&mut self, now: Time, received: Received) {

@@ -1,7 +1,7 @@
 //! What a member does when nothing happens: it gives away what belongs to others, and looks whether
 //! what it owns is at the key's other positions, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -42,6 +42,10 @@ pub(crate) struct Maintenance {
     hurries_until: Option<Time>,
     /// Records that an owner that leaves has yet to give away.
     leaving: Option<BTreeSet<Spot>>,
+    /// Those that an old peer has been told, and may not have read yet, by the fence behind them.
+    told: BTreeMap<u64, (NodeId, Vec<Spot>)>,
+    /// Whether peers have been told that this node stores no more, while it still hands over.
+    pub(crate) says_it_leaves: bool,
 }
 
 impl Chord {
@@ -216,6 +220,13 @@ impl Chord {
         let moving = &self.maintenance.moving;
         let next: Vec<Spot> =
             leaving.filter(|spot| !moving.contains(spot)).take(BATCH).copied().collect();
+        if heir.is_none() && !self.maintenance.says_it_leaves {
+            // An old node sends what it is told to who stores and is nearer: back to this node.
+            self.maintenance.says_it_leaves = true;
+            self.choose_greeting();
+            self.stack.below.greet_all(now);
+        }
+        let mut told: BTreeMap<NodeId, Vec<Spot>> = BTreeMap::new();
         for spot in next {
             let Some(record) = self.shelf.get(spot).cloned() else {
                 self.forget_leaving(spot);
@@ -227,7 +238,35 @@ impl Chord {
                 self.old_members().into_iter().min_by_key(|old| distance(*old, spot.point()))
             {
                 self.tell_old(now, old, SubFlag::Store, spot, Some(record.value.as_ref()));
-                self.forget_leaving(spot);
+                self.maintenance.moving.insert(spot);
+                told.entry(old).or_default().push(spot);
+            }
+        }
+        for (old, spots) in told {
+            let copy = self.asks.number();
+            self.maintenance.told.insert(copy, (old, spots));
+            self.fence(now, old, copy);
+        }
+    }
+
+    /// An old peer has read records that were handed over to it.
+    pub(crate) fn on_handed_over(&mut self, now: Time, copy: u64) {
+        let Some((_, spots)) = self.maintenance.told.remove(&copy) else { return };
+        for spot in spots {
+            self.maintenance.moving.remove(&spot);
+            self.forget_leaving(spot);
+        }
+        if self.leaving.is_some() {
+            self.timers.set(Timer::Leave, Some(now));
+        }
+    }
+
+    /// A peer is gone: what it had not read yet is for others.
+    pub(crate) fn hand_over_to_others(&mut self, gone: NodeId) {
+        let of_it = self.maintenance.told.extract_if(.., |_, (old, _)| *old == gone);
+        for (_, (_, spots)) in of_it {
+            for spot in spots {
+                self.maintenance.moving.remove(&spot);
             }
         }
     }

@@ -141,7 +141,8 @@ impl Chord {
 
     /// What this node says of itself to each new peer.
     pub(crate) fn choose_greeting(&mut self) {
-        let stores = if self.ring.is_some() { "0" } else { "1" };
+        let stores = self.ring.is_some() && !self.maintenance.says_it_leaves;
+        let stores = if stores { "0" } else { "1" };
         self.stack.below.set_greeting(vec![SubFlag::Handshake.into(), stores.into()]);
     }
 

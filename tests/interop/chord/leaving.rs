@@ -28,6 +28,31 @@ fn what_py2p_had_is_with_ours_when_it_leaves() {
     });
 }
 
+async fn what_ours_had_is_with_theirs(kind: Kind) {
+    let (mut ours, mut peer) = Joining::Before.pair(kind, Dialling::Us).await;
+    let all = pairs("ours", MANY);
+    for (key, value) in &all {
+        ours.set(key, value).await;
+    }
+    assert_eq!(ours.socket.unjoin().await.expect("it runs"), 0, "records are lost");
+    peer.has_all(&all).await;
+    ours.has_all(&all).await;
+    ours.finish(&[peer.node_id()]).await;
+    peer.finish().await;
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn what_ours_had_is_with_py2p_when_it_leaves() {
+    run(what_ours_had_is_with_theirs(Kind::Py));
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn what_ours_had_is_with_js2p_when_it_leaves() {
+    run(what_ours_had_is_with_theirs(Kind::Js));
+}
+
 #[test]
 #[ignore = "cargo xtask interop runs it"]
 fn what_is_set_outlives_the_death_of_py2p() {

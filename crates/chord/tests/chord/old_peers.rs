@@ -1,5 +1,6 @@
 //! py2p and js2p peers, as the node sees them.
 
+use rs2p_base::RequestId;
 use rs2p_chord::{ChordConfig, ChordEvent, Membership, Position, Spot, Table, WriteError};
 use rs2p_wire::{MainFlag, SubFlag, Value};
 
@@ -222,4 +223,45 @@ fn calls_to_leave_and_to_join_that_cross_all_end() {
     bench.read(peer, 1_000);
     bench.seconds(10);
     assert_ne!(bench.chord.membership(), Membership::Leeching);
+}
+
+/// What an old peer has not read yet is nowhere, once this node has left.
+#[test]
+fn who_leaves_waits_until_an_old_peer_has_read_what_it_is_given() {
+    for reads in [true, false] {
+        let mut bench = Bench::new(ChordConfig::default());
+        bench.seconds(3);
+        for key in ["a", "b", "c"] {
+            let write = bench.set(key, 1);
+            assert_eq!(bench.write_of(write), Some(Ok(None)));
+        }
+        let old = bench.join(Kind::Py2p);
+        bench.stores(old, true);
+        bench.seconds(3);
+        answer_all(&mut bench, old, &Value::Nil);
+        bench.clear();
+        let leaving = bench.call(|chord, now| chord.unjoin(now));
+        bench.seconds(5);
+        // It would send back what comes from who stores and is nearer.
+        assert_eq!(bench.payloads(old, SubFlag::Handshake).len(), 1);
+        assert_eq!(stores(&mut bench, old).len(), 15);
+        assert_eq!(left(&bench.events(), leaving), None);
+        if reads {
+            answer_all(&mut bench, old, &Value::Nil);
+        } else {
+            bench.leave(old);
+        }
+        bench.seconds(1);
+        let lost = if reads { 0 } else { 15 };
+        assert_eq!(left(&bench.events(), leaving), Some(lost));
+        assert_eq!(bench.chord.records().count(), lost);
+    }
+}
+
+/// How many records were lost when a node left, if it has.
+fn left(events: &[ChordEvent], leaving: RequestId) -> Option<usize> {
+    events.iter().find_map(|event| match event {
+        ChordEvent::Left { request: Some(request), lost } if *request == leaving => Some(*lost),
+        _ => None,
+    })
 }
