@@ -265,3 +265,44 @@ fn left(events: &[ChordEvent], leaving: RequestId) -> Option<usize> {
         _ => None,
     })
 }
+
+/// The nearest one may not know of what a farther one has.
+#[test]
+fn old_nodes_are_asked_in_turn_and_what_none_of_them_has_is_absent() {
+    for is_there in [true, false] {
+        let mut bench = Bench::new(ChordConfig::default());
+        let mut olds = [bench.join(Kind::Py2p), bench.join(Kind::Py2p), bench.join(Kind::Js2p)];
+        for old in olds {
+            bench.stores(old, true);
+        }
+        bench.seconds(3);
+        for old in olds {
+            answer_all(&mut bench, old, &Value::Nil);
+        }
+        bench.clear();
+        let gap = |bench: &Bench, old, point| rs2p_chord::distance(bench.id(old), point);
+        let is_nearer = |bench: &Bench, key: &String, table| {
+            let point = Spot::of(table, key.as_bytes()).point();
+            let own = rs2p_chord::distance(bench.chord.id(), point);
+            olds.iter().all(|old| gap(bench, *old, point) < own)
+        };
+        let key = (0..).map(|it| it.to_string());
+        let mut key = key.filter(|key| Table::ALL.into_iter().all(|it| is_nearer(&bench, key, it)));
+        let key = key.next().unwrap();
+        let point = Spot::of(Table::Sha1, key.as_bytes()).point();
+        olds.sort_by_key(|old| gap(&bench, *old, point));
+        let read = bench.get(&key);
+        let last = if is_there { Value::from(5) } else { Value::Nil };
+        for (turn, old) in olds.into_iter().enumerate() {
+            assert_eq!(bench.read_of(read), None);
+            let value = if turn == 2 { &last } else { &Value::Nil };
+            assert!(answer_all(&mut bench, old, value) > 0, "number {turn} is not asked");
+        }
+        // Where there is nothing, all five tables are read.
+        for old in olds.into_iter().cycle().take(6) {
+            answer_all(&mut bench, old, &last);
+            bench.seconds(1);
+        }
+        assert_eq!(bench.read_of(read), Some(Ok(is_there.then(|| Value::from(5)))));
+    }
+}
