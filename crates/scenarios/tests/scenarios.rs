@@ -126,6 +126,11 @@ fn chord_path_holds() {
 }
 
 #[test]
+fn chord_flood_holds() {
+    assert_holds("chord/flood", 30, 1..3);
+}
+
+#[test]
 fn chord_churn_holds() {
     assert_holds("chord/churn", 12, 1..2);
 }
