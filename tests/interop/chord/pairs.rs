@@ -61,12 +61,12 @@ async fn what_one_sets_the_other_reads(kind: Kind, joining: Joining, dialling: D
     for (key, value) in &of_ours {
         ours.set(key, value).await;
     }
-    peer.has_all(&of_ours).await;
+    peer.comes_to_have_all(&of_ours).await;
     peer.set_all(&of_theirs).await;
     peer.set(&json!("last"), &json!(1)).await;
     ours.hears_of("last").await;
     ours.has_all(&of_theirs).await;
-    peer.has_all(&of_theirs).await;
+    peer.comes_to_have_all(&of_theirs).await;
     ours.has_all(&of_ours).await;
     ours.finish(&[peer.node_id()]).await;
     peer.finish().await;
@@ -90,4 +90,16 @@ fn ours_and_py2p_have_what_the_other_sets_when_we_dial() {
 #[ignore = "cargo xtask interop runs it"]
 fn ours_and_py2p_have_what_the_other_sets_when_they_dial() {
     in_all_orders(Kind::Py, Dialling::Them);
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn ours_and_js2p_have_what_the_other_sets_when_we_dial() {
+    in_all_orders(Kind::Js, Dialling::Us);
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn ours_and_js2p_have_what_the_other_sets_when_they_dial() {
+    in_all_orders(Kind::Js, Dialling::Them);
 }
