@@ -131,6 +131,11 @@ fn chord_flood_holds() {
 }
 
 #[test]
+fn chord_growth_holds() {
+    assert_holds("chord/growth", 4, 1..3);
+}
+
+#[test]
 fn chord_churn_holds() {
     assert_holds("chord/churn", 12, 1..2);
 }

@@ -82,6 +82,9 @@ struct Phase<W> {
     /// Nodes that join, evenly over the phase.
     #[serde(default)]
     joins: Option<Spread<u64>>,
+    /// The same, as so many times the nodes that started at the beginning.
+    #[serde(default)]
+    grows: Option<Spread<u64>>,
     /// From here on only a share of the nodes counts: between them nothing is wrong any more, and
     /// what is wrong with the others goes on.
     #[serde(default)]
@@ -394,6 +397,10 @@ impl<O: DeserializeOwned, W: DeserializeOwned + Clone> Scenario<O, W> {
             let lasts = draw(seed, &format!("{place}.lasts"), &phase.lasts, &mut drawn).0.max(1);
             let joins = phase.joins.as_ref();
             let joins = joins.map_or(0, |it| draw(seed, &format!("{place}.joins"), it, &mut drawn));
+            let grows = phase.grows.as_ref();
+            let grows = grows.map_or(0, |it| draw(seed, &format!("{place}.grows"), it, &mut drawn));
+            let started = u64::from(nodes.unwrap_or(*self.nodes.get_ref()));
+            let joins = joins.saturating_add(grows.saturating_mul(started));
             let core = phase
                 .core
                 .as_ref()

@@ -18,6 +18,8 @@ pub(super) struct Circle {
     members: BTreeMap<NodeId, NodeIndex>,
     /// Some members that nobody's list skips.
     witnesses: BTreeSet<NodeId>,
+    /// Whether there have ever been as many of them as it takes.
+    is_born: bool,
     /// Whether anything has changed since all was looked at.
     is_changed: bool,
     /// A digest of who was up then, for which time.
@@ -171,19 +173,19 @@ impl Circle {
         Ok(())
     }
 
-    /// At least one more members than a list is long are skipped by nobody's list, if there are so
-    /// many.
+    /// At least one more members than a list is long are skipped by nobody's list, if there are
+    /// twice as many.
     fn has_principals(&mut self, world: &World<Node>, length: usize) -> Result<(), Broken> {
         if self.live_witnesses(world) > length {
             return Ok(());
         }
         self.find_witnesses(world, SPARE * (length + 1));
-        let (found, members) = (self.live_witnesses(world), self.members.len());
-        if found > length || members <= length + 1 {
-            return Ok(());
-        }
+        let found = self.live_witnesses(world);
         let live = self.members.iter().filter(|(id, node)| is_member(world, **node, **id)).count();
-        if live <= length + 1 {
+        self.is_born |= found > length;
+        // Those before it skip who has just come, until they hear of it: a ring that is hardly
+        // larger than the list may have too few others.
+        if found > length || !self.is_born || live < 2 * (length + 1) {
             return Ok(());
         }
         let seen = format!(

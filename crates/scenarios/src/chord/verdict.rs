@@ -82,8 +82,8 @@ pub(super) fn judge(world: &World<Node>, truth: &Truth, load: &mut Histogram<u64
     verdict
 }
 
-/// How long a write may be under way, so that copies are not counted yet, in microseconds.
-const UNDER_WAY: u64 = 5_000_000;
+/// How soon after a write its copies are counted, in microseconds: after the next comparison.
+const UNDER_WAY: u64 = 45_000_000;
 
 fn place(spot: Spot) -> usize {
     Table::ALL.iter().position(|table| *table == spot.table()).unwrap_or(0)
