@@ -163,12 +163,10 @@ impl Chord {
             .collect();
         let is_over = looked.len() < each;
         self.maintenance.audited = looked.last().map(|(spot, ..)| *spot).filter(|_| !is_over);
-        // The owners of all five ask, so each position is asked about by somebody.
-        let asked = if hurry.is_some() { Table::ALL.len() - 1 } else { 1 };
         for (from, key, version) in looked {
             let Some(key) = key else { continue };
-            let others = Table::ALL.into_iter().cycle().skip(from.table().index() + 1);
-            for table in others.take(asked) {
+            // A position may be missing in several tables: each owner asks about all.
+            for table in Table::ALL.into_iter().filter(|table| *table != from.table()) {
                 let to = Spot::of(table, &key);
                 self.ask(now, to.point(), Op::Check(to), Ask::Check { from, to, version });
             }
