@@ -18,7 +18,7 @@ use crate::value::{ValueReader, encoded_len_at};
 /// ```
 /// use rs2p_wire::{Encoded, Limits, Value};
 ///
-/// let value = Value::from(vec![1.into(), "two".into()]);
+/// let value = Value::from(vec![Value::from(1), Value::from("two")]);
 /// let encoded = Encoded::new(&value, &Limits::default())?;
 /// assert_eq!(encoded.to_value(), value);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
