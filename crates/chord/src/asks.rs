@@ -42,8 +42,6 @@ pub(crate) enum Ask {
     Move { spot: Spot, version: Version },
     /// Whether a record is at another position of its key, too.
     Check { from: Spot, to: Spot, version: Version },
-    /// A table is being brought up to date; nothing follows.
-    Repair,
     /// An old peer wants a value.
     Retrieve(Plain),
     /// An old peer has a value to keep.

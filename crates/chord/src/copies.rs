@@ -235,11 +235,15 @@ impl Chord {
                 let copy = payload.next()?.as_u64()?;
                 let (spot, record) = Record::read(&mut payload)?;
                 self.take_copy(now, spot, &record);
-                self.tell_peer(now, from, 3, 16, |writer| {
-                    writer.unsigned(COPY);
-                    writer.unsigned(1);
-                    writer.unsigned(copy);
-                });
+                let has_it = self.shelf.version(spot) >= Some(record.version);
+                // Without room for it, silence is the truth.
+                if has_it || self.is_forgotten(now, &record) {
+                    self.tell_peer(now, from, 3, 16, |writer| {
+                        writer.unsigned(COPY);
+                        writer.unsigned(1);
+                        writer.unsigned(copy);
+                    });
+                }
             }
             1 => self.on_copied(now, from, payload.next()?.as_u64()?),
             2 => {

@@ -30,14 +30,15 @@
 //!   read takes what three of them say; a write is acknowledged once three of them have it. So a
 //!   read finds the latest acknowledged write, straight after it.
 //! - **Copies.** Between rs2p nodes each position is kept by its owner and the members before it,
-//!   three in all ([`ChordConfig::copies`](field@ChordConfig::copies)). They compare when the neighbourhood changes, and when
-//!   an owner dies the next one has everything already.
+//!   three in all ([`ChordConfig::copies`](field@ChordConfig::copies)). They compare when the
+//!   neighbourhood changes, and when an owner dies the next one has everything already.
 //! - **The latest write stays.** Writes have a time and an author ([`Version`]); an author who is
 //!   told of something later dates his write anew. Changes of maps are merged one after the other,
 //!   so none is lost.
 //! - **The ring is one ring**, by the corrected rules of P. Zave, as long as fewer neighbours die at
-//!   once than the successor list is long ([`ChordConfig::successors`](field@ChordConfig::successors)). Lookups take a logarithmic
-//!   number of hops: links lead to nodes at doubling distances.
+//!   once than the successor list is long
+//!   ([`ChordConfig::successors`](field@ChordConfig::successors)). Lookups take a logarithmic number
+//!   of hops: links lead to nodes at doubling distances.
 //! - **Old nodes take part.** They are asked and told in their own words, and answer early that they
 //!   have nothing; such an answer counts as none until it is clear.
 //! - **Nobody proves who wrote what.** Whoever is let into the network can write and delete all.

@@ -192,7 +192,7 @@ impl Chord {
         };
         if held.is_none_or(|held| held < version) && !self.is_forgotten(now, record) {
             let op = Op::Keep { spot: to, record: record.clone() };
-            self.ask(now, to.point(), op, Ask::Repair);
+            self.ask(now, to.point(), op, Ask::Told);
             self.counts.repaired += 1;
         }
     }

@@ -124,7 +124,7 @@ impl Chord {
     ) {
         let version = if is_old { handed_over(self.id()) } else { self.next_version(now, None) };
         let record = Record { version, key: None, value: value.clone() };
-        let ask = if is_old { Ask::Repair } else { Ask::Store { spot, value, tries } };
+        let ask = if is_old { Ask::Told } else { Ask::Store { spot, value, tries } };
         self.ask(now, spot.point(), Op::Keep { spot, record }, ask);
     }
 

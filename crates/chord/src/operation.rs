@@ -35,7 +35,9 @@ pub(crate) struct Operation {
     pub(crate) tables: [Slot; TABLES],
     /// Whether all tables are asked, not only as many as are needed.
     pub(crate) is_wide: bool,
-    since: Time,
+    /// When it was last looked for what is late.
+    looked: Time,
+    timeout: Duration,
     pub(crate) until: Time,
 }
 
@@ -66,6 +68,8 @@ pub(crate) enum Phase {
         value: Option<Encoded>,
         /// Whether it was dated after all that three tables knew.
         is_redated: bool,
+        /// Whether a table had a value before: asked anew, it has this write's.
+        had: bool,
         /// What the user is told at the end.
         result: Option<Value>,
         /// Whether it was a read that found too few copies.
@@ -168,7 +172,8 @@ impl Chord {
             phase,
             tables: Default::default(),
             is_wide,
-            since: now,
+            looked: now,
+            timeout,
             until: now + timeout,
         };
         self.operations.insert(request, operation);
@@ -392,7 +397,7 @@ impl Chord {
             return self.end_overdue(now, request);
         }
         let is_read = matches!(operation.phase, Phase::Read);
-        let is_late = now.since(operation.since) >= AGAIN / 2;
+        let is_late = now.since(operation.looked) >= AGAIN / 2;
         let mut again = false;
         for slot in &mut operation.tables {
             let is_overdue = slot.asked.is_some_and(|(_, asked)| now.since(asked) >= AGAIN);
@@ -413,7 +418,7 @@ impl Chord {
             again = true;
         }
         if is_late {
-            operation.since = now;
+            operation.looked = now;
         }
         let is_list = matches!(operation.phase, Phase::List);
         if again && is_list {
@@ -430,23 +435,22 @@ impl Chord {
         match operation.phase {
             Phase::Explain => self.finish_explaining(request),
             Phase::List => {
-                let error = self.timed_out(now, request);
+                let error = self.timed_out(request);
                 self.operations.remove(&request);
                 self.stack.tell(ChordEvent::Listed { request, result: Err(error) });
             }
             Phase::Read => self.end_read(now, request),
-            Phase::Merge { .. } | Phase::Write { .. } => self.end_write(now, request),
+            Phase::Merge { .. } | Phase::Write { .. } => self.end_write(request),
         }
     }
 
     /// Why a read got no answers.
-    pub(crate) fn timed_out(&self, _now: Time, request: RequestId) -> ReadError {
+    pub(crate) fn timed_out(&self, request: RequestId) -> ReadError {
         let stores = self.ring.is_some() || self.peers.values().any(|peer| peer.stores);
         let Some(operation) = self.operations.get(&request).filter(|_| stores) else {
             return ReadError::NobodyStores;
         };
-        let after = self.config.timeout;
-        ReadError::TimedOut { after, answers: operation.answers() }
+        ReadError::TimedOut { after: operation.timeout, answers: operation.answers() }
     }
 }
 

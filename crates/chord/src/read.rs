@@ -94,6 +94,7 @@ impl Chord {
                     version,
                     value,
                     is_redated: false,
+                    had: false,
                     result: None,
                     is_repair: true,
                     is_told: false,
@@ -131,7 +132,7 @@ impl Chord {
             let spot = Spot::of(table, &key);
             let record = Record { version, key: Some(key.clone()), value: value.cloned() };
             self.counts.read_repairs += 1;
-            self.ask(now, spot.point(), Op::Keep { spot, record }, Ask::Repair);
+            self.ask(now, spot.point(), Op::Keep { spot, record }, Ask::Told);
         }
     }
 
@@ -145,7 +146,7 @@ impl Chord {
         let error = if found.answered >= MAJORITY && found.best.is_some() {
             ReadError::NoMajority(operation.answers())
         } else {
-            self.timed_out(now, request)
+            self.timed_out(request)
         };
         self.fail_read(request, error);
     }

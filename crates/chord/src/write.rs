@@ -13,6 +13,13 @@ use crate::record::{Record, Spot, Version};
 use crate::request::{Kept, Op, Refusal};
 
 impl Operation {
+    /// Whether some table had a value before this write.
+    fn had_value(&self) -> bool {
+        let had = |reply: &Reply| matches!(reply, Reply::Kept(Kept::Done { had: true, .. }));
+        matches!(self.phase, Phase::Write { had: true, .. })
+            || self.tables.iter().filter_map(|slot| slot.answer.as_ref()).any(had)
+    }
+
     /// What a table is asked in this phase.
     pub(crate) fn op(&self, spot: Spot) -> Option<Op> {
         Some(match &self.phase {
@@ -235,7 +242,7 @@ impl Chord {
             self.tell_written(now, request);
         }
         if all {
-            self.end_write(now, request);
+            self.end_write(request);
         }
     }
 
@@ -243,9 +250,10 @@ impl Chord {
     fn date_anew(&mut self, now: Time, request: RequestId, later: Version) {
         let anew = self.next_version(now, Some(later));
         let Some(operation) = self.operations.get_mut(&request) else { return };
+        let had_any = operation.had_value();
         operation.forget_answers();
-        if let Phase::Write { version, .. } = &mut operation.phase {
-            *version = anew;
+        if let Phase::Write { version, had, .. } = &mut operation.phase {
+            (*version, *had) = (anew, had_any);
         }
         self.ask_tables(now, request);
     }
@@ -253,6 +261,7 @@ impl Chord {
     /// A write is acknowledged by three tables; the others may follow.
     fn tell_written(&mut self, now: Time, request: RequestId) {
         let Some(operation) = self.operations.get_mut(&request) else { return };
+        let had = operation.had_value();
         let Phase::Write { version, value, result, is_repair, .. } = &mut operation.phase else {
             return;
         };
@@ -261,11 +270,9 @@ impl Chord {
             let (version, value) = (*version, value.clone());
             return self.finish_read(now, request, Some(version), value);
         }
-        let had = |reply: &Reply| {
-            matches!(reply, Reply::Kept(Kept::Done { had: true, .. } | Kept::Newer(_)))
-        };
-        let replies = operation.tables.iter().filter_map(|slot| slot.answer.as_ref());
-        let is_absent = matches!(operation.goal, Goal::Del) && !replies.into_iter().any(had);
+        let is_later = |reply: &Reply| matches!(reply, Reply::Kept(Kept::Newer(_)));
+        let mut replies = operation.tables.iter().filter_map(|slot| slot.answer.as_ref());
+        let is_absent = matches!(operation.goal, Goal::Del) && !had && !replies.any(is_later);
         let key = operation.key.clone();
         let is_gone = matches!(operation.goal, Goal::Del | Goal::Pop);
         if is_gone {
@@ -276,7 +283,7 @@ impl Chord {
     }
 
     /// A write has had its time, or all tables have answered.
-    pub(crate) fn end_write(&mut self, now: Time, request: RequestId) {
+    pub(crate) fn end_write(&mut self, request: RequestId) {
         let Some(operation) = self.operations.get(&request) else { return };
         let answers = operation.answers();
         let done = |reply: &&Reply| matches!(reply, Reply::Kept(Kept::Done { .. }));
@@ -290,7 +297,7 @@ impl Chord {
                 self.fail_read(request, ReadError::NoMajority(answers));
             }
             _ => {
-                let error = match self.timed_out(now, request) {
+                let error = match self.timed_out(request) {
                     ReadError::NobodyStores => ReadError::NobodyStores.into(),
                     _ => WriteError::NotAcknowledged { done, answers },
                 };
@@ -302,5 +309,6 @@ impl Chord {
 }
 
 fn writing(version: Version, value: Option<Encoded>, result: Option<Value>) -> Phase {
-    Phase::Write { version, value, is_redated: false, result, is_repair: false, is_told: false }
+    let (is_redated, had, is_repair, is_told) = (false, false, false, false);
+    Phase::Write { version, value, is_redated, had, result, is_repair, is_told }
 }

@@ -194,3 +194,18 @@ fn each_node_knows_the_keys_that_are_announced() {
         assert!(!known.contains(&"key 7".into()));
     }
 }
+
+#[test]
+fn who_is_behind_in_time_deletes_what_others_wrote_and_is_told_that_it_was_there() {
+    let mut net = Net::settled(6, 4, &ChordConfig::default());
+    let members = net.members();
+    let (ahead, behind) = (members[0].1, members[3].1);
+    for (number, by) in [(0, 10_000), (1, 20_000)] {
+        net.sim.set_skew(ahead, by);
+        let key = format!("key {number}");
+        net.set(ahead, &key, 1u64).unwrap();
+        let request = net.sim.call(behind, |chord, now| chord.del(now, &key)).unwrap().unwrap();
+        assert_eq!(net.written(behind, request), Ok(None), "{key}");
+        assert_eq!(net.get(ahead, &key), Ok(None));
+    }
+}
