@@ -9,12 +9,15 @@
 //! | `mesh` | [`mesh`] | peers, broadcast, whispers, replies |
 //! | `sync` | [`sync`] | a replicated dictionary with leases |
 //! | `chord` | [`chord`] | a Chord DHT with replicas |
+//! | `kad` | [`kad`] | Kademlia without I/O: keys, buckets, a routing table, a lookup |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]
 pub use rs2p_base as base;
 #[cfg(feature = "chord")]
 pub use rs2p_chord as chord;
+#[cfg(feature = "kad")]
+pub use rs2p_kad as kad;
 #[cfg(feature = "mesh")]
 pub use rs2p_mesh as mesh;
 #[cfg(feature = "sync")]
