@@ -10,10 +10,13 @@
 //! | `sync` | [`sync`] | a replicated dictionary with leases |
 //! | `chord` | [`chord`] | a Chord DHT with replicas |
 //! | `kad` | [`kad`] | Kademlia without I/O: keys, buckets, a routing table, a lookup |
+//! | `bytestag` | [`bytestag`] | the Kademlia DHT of Bytestag, and shared files |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]
 pub use rs2p_base as base;
+#[cfg(feature = "bytestag")]
+pub use rs2p_bytestag as bytestag;
 #[cfg(feature = "chord")]
 pub use rs2p_chord as chord;
 #[cfg(feature = "kad")]

@@ -1,0 +1,63 @@
+//! What a value is called.
+
+use std::fmt;
+
+use rs2p_kad::Key;
+use sha1::{Digest as _, Sha1};
+
+/// The name of a value: the key under which it is filed, and the SHA-1 of its bytes.
+///
+/// Several values may lie under one key. Most values have the index as their key; the description
+/// of a file lies under the key of the file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ValueId {
+    /// Which nodes hold it: those nearest to this key.
+    pub key: Key,
+    /// The SHA-1 of the value's bytes.
+    pub index: Key,
+}
+
+impl ValueId {
+    /// The value with this SHA-1, filed under just that.
+    #[must_use]
+    pub const fn plain(key: Key) -> Self {
+        Self { key, index: key }
+    }
+
+    /// The name of these bytes when they are filed under their SHA-1.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::plain(sha1_of(bytes))
+    }
+
+    /// Whether these are the bytes that the name stands for.
+    #[must_use]
+    pub fn fits(&self, bytes: &[u8]) -> bool {
+        sha1_of(bytes) == self.index
+    }
+}
+
+impl fmt::Display for ValueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.key, self.index)
+    }
+}
+
+/// The SHA-1 of these bytes.
+pub(crate) fn sha1_of(bytes: &[u8]) -> Key {
+    Key::new(Sha1::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_named_by_its_sha1() {
+        let id = ValueId::of(b"abc");
+        let key = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        assert_eq!(id.to_string(), format!("{key}/{key}"));
+        assert!(id.fits(b"abc"));
+        assert!(!id.fits(b"abd"));
+    }
+}
