@@ -100,41 +100,89 @@ impl<A: Clone + PartialEq, const N: usize> Bucket<A, N> {
     }
 
     /// The node that was to be pinged answered: it is the one heard of last now, and the newcomer
-    /// a spare node. Nothing happens unless a ping of it is under way.
+    /// a spare node, unless there is room by now. Nothing happens unless a ping of it is under way.
     pub fn keep_old(&mut self, now: Duration, id: &Key<N>, k: usize) {
-        let Some(check) = self.check.take_if(|check| check.of == *id) else { return };
-        self.changed = Some(now);
-        if let Some(at) = self.position(id) {
-            let known = self.nodes.remove(at);
-            self.nodes.extend(known);
+        if let Some(newcomer) = self.settle_for_old(now, id, k) {
+            self.fill(Some(newcomer), |_| true);
         }
-        self.spare(check.newcomer, k);
     }
 
     /// The node that was to be pinged is silent: the newcomer takes its place. Nothing happens
     /// unless a ping of it is under way.
     pub fn keep_new(&mut self, now: Duration, id: &Key<N>) {
-        let Some(check) = self.check.take_if(|check| check.of == *id) else { return };
-        self.changed = Some(now);
-        self.nodes.retain(|node| node.id != *id);
-        if self.position(&check.newcomer.id).is_none() {
-            self.spares.retain(|spare| spare.id != check.newcomer.id);
-            self.nodes.push_back(check.newcomer);
+        if let Some((_, newcomer)) = self.settle_for_new(now, id) {
+            self.fill(Some(newcomer), |_| true);
         }
     }
 
     /// A node was asked something and is silent: it loses its place to the newcomer that waits for
     /// it, else to the spare node heard of last.
     pub fn remove(&mut self, now: Duration, id: &Key<N>) -> Option<Node<A, N>> {
+        let (removed, waiting) = self.take(now, id)?;
+        self.fill(waiting, |_| true);
+        Some(removed)
+    }
+
+    /// [`keep_old`](Self::keep_old), but gives back the newcomer if there is room for it.
+    pub(crate) fn settle_for_old(
+        &mut self,
+        now: Duration,
+        id: &Key<N>,
+        k: usize,
+    ) -> Option<Node<A, N>> {
+        let Check { newcomer, .. } = self.check.take_if(|check| check.of == *id)?;
+        self.changed = Some(now);
+        if let Some(at) = self.position(id) {
+            let known = self.nodes.remove(at);
+            self.nodes.extend(known);
+        }
+        if self.nodes.len() < k {
+            return Some(newcomer);
+        }
+        self.spare(newcomer, k);
+        None
+    }
+
+    /// [`keep_new`](Self::keep_new), but gives back who goes and who comes.
+    pub(crate) fn settle_for_new(
+        &mut self,
+        now: Duration,
+        id: &Key<N>,
+    ) -> Option<(Option<Node<A, N>>, Node<A, N>)> {
+        let Check { newcomer, .. } = self.check.take_if(|check| check.of == *id)?;
+        self.changed = Some(now);
+        let silent = self.position(id).and_then(|at| self.nodes.remove(at));
+        Some((silent, newcomer))
+    }
+
+    /// [`remove`](Self::remove), but nobody takes the place: also gives back who waits for it.
+    pub(crate) fn take(
+        &mut self,
+        now: Duration,
+        id: &Key<N>,
+    ) -> Option<(Node<A, N>, Option<Node<A, N>>)> {
         self.spares.retain(|spare| spare.id != *id);
         let removed = self.position(id).and_then(|at| self.nodes.remove(at))?;
         self.changed = Some(now);
         let waiting = self.check.take_if(|check| check.of == *id).map(|check| check.newcomer);
-        let next = waiting.or_else(|| self.spares.pop_back());
-        if let Some(next) = next.filter(|next| self.position(&next.id).is_none()) {
-            self.nodes.push_back(next);
-        }
-        Some(removed)
+        Some((removed, waiting))
+    }
+
+    /// Gives a free place to the one who waits for it, else to the spare node heard of last among
+    /// those that are welcome. Says who has it.
+    pub(crate) fn fill(
+        &mut self,
+        waiting: Option<Node<A, N>>,
+        is_welcome: impl Fn(&Node<A, N>) -> bool,
+    ) -> Option<&Node<A, N>> {
+        let waiting = waiting.filter(|node| self.position(&node.id).is_none() && is_welcome(node));
+        let next = waiting.or_else(|| {
+            let at = self.spares.iter().rposition(&is_welcome)?;
+            self.spares.remove(at)
+        })?;
+        self.spares.retain(|spare| spare.id != next.id);
+        self.nodes.push_back(next);
+        self.nodes.back()
     }
 
     /// The nodes, the one longest unheard of first.
@@ -183,5 +231,107 @@ impl<A: Clone + PartialEq, const N: usize> Bucket<A, N> {
 impl<A: Clone + PartialEq, const N: usize> Default for Bucket<A, N> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+    const LATER: Duration = Duration::from_secs(2);
+
+    fn node(id: u8) -> Node<u8, 1> {
+        Node::new(Key::new([id]), id)
+    }
+
+    fn elsewhere(id: u8) -> Node<u8, 1> {
+        Node::new(Key::new([id]), id + 100)
+    }
+
+    /// A bucket of two in which these were heard of in this order.
+    fn bucket(heard: &[u8]) -> Bucket<u8, 1> {
+        let mut bucket = Bucket::new();
+        for id in heard {
+            bucket.update(NOW, node(*id), 2);
+        }
+        bucket
+    }
+
+    fn ids<'a>(nodes: impl Iterator<Item = &'a Node<u8, 1>>) -> Vec<u8> {
+        nodes.map(|node| node.id.as_bytes()[0]).collect()
+    }
+
+    #[test]
+    fn a_full_bucket_asks_for_one_ping_at_a_time() {
+        let mut bucket = bucket(&[1, 2]);
+        assert_eq!(bucket.update(NOW, node(3), 2), Update::Ping(node(1)));
+        assert_eq!(bucket.update(NOW, node(4), 2), Update::Spare);
+        assert_eq!(bucket.update(NOW, node(3), 2), Update::Spare);
+        assert_eq!(bucket.pinged(), Some(&node(1).id));
+        bucket.keep_old(LATER, &node(2).id, 2);
+        assert_eq!(bucket.pinged(), Some(&node(1).id), "another node than the one pinged");
+        bucket.keep_old(LATER, &node(1).id, 2);
+        assert_eq!((bucket.pinged(), bucket.changed()), (None, Some(LATER)));
+        assert_eq!(ids(bucket.nodes()), [2, 1]);
+        assert_eq!(ids(bucket.spares()), [4, 3]);
+    }
+
+    #[test]
+    fn spare_nodes_are_as_many_as_nodes_and_the_latest_ones() {
+        let bucket = bucket(&[1, 2, 3, 4, 5, 6, 5, 4]);
+        assert_eq!(ids(bucket.spares()), [5, 4]);
+    }
+
+    #[test]
+    fn a_silent_node_gives_way_to_the_latest_spare() {
+        let mut bucket = bucket(&[1, 2, 3, 4, 5]);
+        assert_eq!(bucket.remove(LATER, &node(2).id), Some(node(2)));
+        assert_eq!(ids(bucket.nodes()), [1, 5]);
+        assert_eq!(bucket.remove(LATER, &node(4).id), None, "a spare one is gone without a word");
+        assert_eq!(ids(bucket.spares()), []);
+        bucket.remove(LATER, &node(1).id);
+        assert_eq!(ids(bucket.nodes()), [5, 3], "the newcomer was waiting for that very place");
+    }
+
+    #[test]
+    fn a_known_id_at_another_address_is_a_challenge() {
+        let mut bucket = bucket(&[1, 2]);
+        assert_eq!(bucket.update(NOW, elsewhere(2), 2), Update::Ping(node(2)));
+        assert_eq!(bucket.update(NOW, elsewhere(1), 2), Update::Spare);
+        assert_eq!(ids(bucket.spares()), [], "a known id is no spare node");
+        bucket.keep_old(LATER, &node(2).id, 2);
+        assert_eq!(bucket.nodes().collect::<Vec<_>>(), [&node(1), &node(2)]);
+
+        bucket.update(LATER, elsewhere(2), 2);
+        bucket.keep_new(LATER, &node(2).id);
+        assert_eq!(bucket.nodes().collect::<Vec<_>>(), [&node(1), &elsewhere(2)]);
+    }
+
+    #[test]
+    fn a_newcomer_that_was_heard_of_twice_is_taken_once() {
+        let mut bucket = bucket(&[1, 2, 3, 3]);
+        assert_eq!(ids(bucket.spares()), [3]);
+        bucket.remove(LATER, &node(1).id);
+        assert_eq!((ids(bucket.nodes()), ids(bucket.spares())), (vec![2, 3], vec![]));
+    }
+
+    #[test]
+    fn a_newcomer_is_taken_though_the_old_node_stays_if_there_is_room_by_now() {
+        let mut bucket = bucket(&[1, 2, 3]);
+        bucket.remove(LATER, &node(2).id);
+        bucket.keep_old(LATER, &node(1).id, 2);
+        assert_eq!((ids(bucket.nodes()), ids(bucket.spares())), (vec![1, 3], vec![]));
+    }
+
+    #[test]
+    fn a_spare_node_takes_the_place_if_the_newcomer_has_one() {
+        let mut bucket = bucket(&[1, 2, 3]);
+        bucket.remove(LATER, &node(2).id);
+        bucket.update(LATER, node(3), 2);
+        bucket.update(LATER, node(4), 2);
+        assert_eq!((ids(bucket.nodes()), ids(bucket.spares())), (vec![1, 3], vec![4]));
+        bucket.keep_new(LATER, &node(1).id);
+        assert_eq!((ids(bucket.nodes()), ids(bucket.spares())), (vec![3, 4], vec![]));
     }
 }

@@ -39,8 +39,11 @@ impl Address for SocketAddrV4 {
 }
 
 impl Address for SocketAddrV6 {
-    /// The /64; nothing for the loopback address.
+    /// The /64; nothing for the loopback address. What stands for an IPv4 address counts as one.
     fn prefix(&self) -> Option<IpAddr> {
+        if let Some(ip) = self.ip().to_ipv4_mapped() {
+            return SocketAddrV4::new(ip, self.port()).prefix();
+        }
         let [a, b, c, d, ..] = self.ip().segments();
         let network = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
         (!self.ip().is_loopback()).then_some(IpAddr::V6(network))

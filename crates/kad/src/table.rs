@@ -72,7 +72,8 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
     /// of are to be asked before.
     pub fn update(&mut self, now: Duration, node: Node<A, N>) -> Update<A, N> {
         let Some(number) = self.bucket_of(&node.id) else { return Update::Refused };
-        if self.is_crowded(&node) && self.get(&node.id).is_none() {
+        let is_crowded = is_crowded(self.config.per_prefix, &self.of_prefix, &node);
+        if is_crowded && self.get(&node.id).is_none() {
             return Update::Refused;
         }
         if self.buckets.len() <= number {
@@ -89,45 +90,38 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
     /// The node that was to be pinged answered.
     pub fn keep_old(&mut self, now: Duration, id: &Key<N>) {
         let k = self.config.k.get();
-        if let Some(bucket) = self.bucket_mut(id) {
-            bucket.keep_old(now, id, k);
+        let Some(number) = self.existing(id) else { return };
+        if let Some(newcomer) = self.buckets[number].settle_for_old(now, id, k) {
+            self.fill(number, Some(newcomer));
         }
     }
 
     /// The node that was to be pinged is silent.
     pub fn keep_new(&mut self, now: Duration, id: &Key<N>) {
-        self.change(id, |bucket| bucket.keep_new(now, id));
+        let Some(number) = self.existing(id) else { return };
+        if let Some((silent, newcomer)) = self.buckets[number].settle_for_new(now, id) {
+            self.discount(silent.and_then(|node| node.address.prefix()));
+            self.fill(number, Some(newcomer));
+        }
     }
 
     /// A node was asked something and is silent: a spare node takes its place. Gives back what was
     /// known of it.
     pub fn remove(&mut self, now: Duration, id: &Key<N>) -> Option<Node<A, N>> {
-        self.change(id, |bucket| bucket.remove(now, id)).flatten()
+        let number = self.existing(id)?;
+        let (removed, waiting) = self.buckets[number].take(now, id)?;
+        self.discount(removed.address.prefix());
+        self.fill(number, waiting);
+        Some(removed)
     }
 
-    /// Changes one bucket, and counts the networks of its nodes anew.
-    fn change<T>(&mut self, id: &Key<N>, act: impl FnOnce(&mut Bucket<A, N>) -> T) -> Option<T> {
-        let number = self.bucket_of(id).filter(|number| *number < self.buckets.len())?;
-        if self.config.per_prefix.is_none() {
-            return Some(act(&mut self.buckets[number]));
-        }
-        let prefixes = |bucket: &Bucket<A, N>| {
-            bucket.nodes().map(|node| node.address.prefix()).collect::<Vec<_>>()
-        };
-        let before = prefixes(&self.buckets[number]);
-        let result = act(&mut self.buckets[number]);
-        for prefix in prefixes(&self.buckets[number]) {
-            self.count(prefix);
-        }
-        for prefix in before.into_iter().flatten() {
-            if let Some(count) = self.of_prefix.get_mut(&prefix) {
-                *count -= 1;
-                if *count == 0 {
-                    self.of_prefix.remove(&prefix);
-                }
-            }
-        }
-        Some(result)
+    /// Gives a free place of a bucket to someone whose network is not crowded by now.
+    fn fill(&mut self, number: usize, waiting: Option<Node<A, N>>) {
+        let (cap, of_prefix) = (self.config.per_prefix, &self.of_prefix);
+        let is_welcome = |node: &Node<A, N>| !is_crowded(cap, of_prefix, node);
+        let added = self.buckets[number].fill(waiting, is_welcome);
+        let prefix = added.and_then(|node| node.address.prefix());
+        self.count(prefix);
     }
 
     fn count(&mut self, prefix: Option<IpAddr>) {
@@ -136,10 +130,14 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
         }
     }
 
-    fn is_crowded(&self, node: &Node<A, N>) -> bool {
-        let Some(cap) = self.config.per_prefix else { return false };
-        let held = node.address.prefix().and_then(|prefix| self.of_prefix.get(&prefix));
-        held.is_some_and(|held| *held >= cap.get())
+    fn discount(&mut self, prefix: Option<IpAddr>) {
+        let Some(prefix) = prefix else { return };
+        if let Some(count) = self.of_prefix.get_mut(&prefix) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_prefix.remove(&prefix);
+            }
+        }
     }
 
     /// The nodes of the table from the nearest to a key to the farthest: exactly in that order,
@@ -212,10 +210,20 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
         (number < Key::<N>::BITS).then_some(number as usize)
     }
 
-    fn bucket_mut(&mut self, id: &Key<N>) -> Option<&mut Bucket<A, N>> {
-        let number = self.bucket_of(id)?;
-        self.buckets.get_mut(number)
+    fn existing(&self, id: &Key<N>) -> Option<usize> {
+        self.bucket_of(id).filter(|number| *number < self.buckets.len())
     }
+}
+
+/// Whether the table holds as many nodes of this one's network as it may.
+fn is_crowded<A: Address, const N: usize>(
+    cap: Option<NonZeroUsize>,
+    of_prefix: &BTreeMap<IpAddr, usize>,
+    node: &Node<A, N>,
+) -> bool {
+    let Some(cap) = cap else { return false };
+    let held = node.address.prefix().and_then(|prefix| of_prefix.get(&prefix));
+    held.is_some_and(|held| *held >= cap.get())
 }
 
 /// The nodes of a table from the nearest to a key on: see [`RoutingTable::closest`].
@@ -280,5 +288,112 @@ impl<'a, A: Address, const N: usize> Iterator for Closest<'a, A, N> {
             sorted.sort_unstable_by_key(|(distance, _)| *distance);
             self.sorted = sorted.into_iter();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn at(id: u8, address: impl Into<SocketAddr>) -> Node<SocketAddr, 1> {
+        Node::new(Key::new([id]), address.into())
+    }
+
+    fn in_network(id: u8, network: u8) -> Node<SocketAddr, 1> {
+        at(id, ([192, 0, network, id], 4000))
+    }
+
+    /// A table of two nodes in a bucket, and of two of a network.
+    fn capped() -> RoutingTable<SocketAddr, 1> {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        RoutingTable::new(Key::new([0]), TableConfig { k: two, per_prefix: Some(two) })
+    }
+
+    fn ids(table: &RoutingTable<SocketAddr, 1>) -> Vec<u8> {
+        table.closest(table.own()).map(|node| node.id.as_bytes()[0]).collect()
+    }
+
+    #[test]
+    fn one_network_gets_so_many_nodes_and_no_more() {
+        let mut table = capped();
+        for (id, update) in [(1, Update::Added), (2, Update::Added), (4, Update::Refused)] {
+            assert_eq!(table.update(NOW, in_network(id, 1)), update);
+        }
+        assert_eq!(table.update(NOW, in_network(1, 1)), Update::Refreshed);
+        assert_eq!(table.update(NOW, in_network(5, 2)), Update::Added);
+        table.remove(NOW, &Key::new([1]));
+        assert_eq!(table.update(NOW, in_network(4, 1)), Update::Added);
+        assert_eq!(ids(&table), [2, 4, 5]);
+    }
+
+    #[test]
+    fn nodes_of_this_machine_are_not_counted() {
+        let mut table = capped();
+        for id in [1, 2, 4, 8] {
+            assert_eq!(table.update(NOW, at(id, ([127, 0, 0, 1], id.into()))), Update::Added);
+        }
+    }
+
+    #[test]
+    fn an_address_is_of_one_network_in_either_family() {
+        let mut table = capped();
+        let mapped = |ip: std::net::Ipv4Addr| (ip.to_ipv6_mapped(), 4000);
+        table.update(NOW, at(1, mapped([192, 0, 2, 1].into())));
+        table.update(NOW, at(2, ([192, 0, 2, 2], 4000)));
+        assert_eq!(table.update(NOW, at(4, ([192, 0, 2, 3], 4000))), Update::Refused);
+        assert_eq!(table.update(NOW, at(4, mapped([192, 0, 3, 1].into()))), Update::Added);
+    }
+
+    /// While it was a spare node, others of its network came.
+    #[test]
+    fn a_spare_node_of_a_crowded_network_gets_no_place() {
+        let mut table = capped();
+        for node in [in_network(128, 2), in_network(129, 3), in_network(130, 1)] {
+            table.update(NOW, node);
+        }
+        for node in [in_network(131, 1), in_network(132, 4), in_network(133, 1)] {
+            assert_eq!(table.update(NOW, node), Update::Spare);
+        }
+        table.update(NOW, in_network(1, 1));
+        table.update(NOW, in_network(2, 1));
+        // Spare are 132 and 133, and 130 waits for the place of 128.
+        table.remove(NOW, &Key::new([129]));
+        assert_eq!(ids(&table), [1, 2, 128, 132]);
+        table.keep_new(NOW, &Key::new([128]));
+        assert_eq!(ids(&table), [1, 2, 132], "130 is of a crowded network, and so is 133");
+        table.remove(NOW, &Key::new([1]));
+        table.remove(NOW, &Key::new([132]));
+        assert_eq!(ids(&table), [2, 133], "there is room for one of that network again");
+    }
+
+    #[test]
+    fn a_node_does_not_move_into_a_crowded_network() {
+        let mut table = capped();
+        for node in [in_network(1, 1), in_network(2, 1), in_network(4, 2)] {
+            table.update(NOW, node);
+        }
+        assert_eq!(table.update(NOW, in_network(4, 1)), Update::Ping(in_network(4, 2)));
+        table.keep_new(NOW, &Key::new([4]));
+        assert_eq!(ids(&table), [1, 2]);
+    }
+
+    #[test]
+    fn a_bucket_is_stale_when_nothing_changed_in_it_for_so_long() {
+        let (hour, later) = (Duration::from_secs(3600), NOW + Duration::from_secs(3600));
+        let mut table = capped();
+        assert_eq!(table.stale(NOW, hour).count(), 0, "there are no buckets yet");
+        table.update(NOW, in_network(32, 1));
+        assert_eq!(table.stale(NOW, hour).collect::<Vec<_>>(), [0, 1]);
+        table.touch(NOW, 0);
+        table.touch(NOW, 7);
+        assert_eq!(table.stale(later - Duration::from_millis(1), hour).count(), 1);
+        assert_eq!(table.stale(later, hour).collect::<Vec<_>>(), [0, 1, 2]);
+        table.update(later, in_network(32, 1));
+        assert_eq!(table.stale(later, hour).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(table.stale(Duration::ZERO, hour).collect::<Vec<_>>(), [1], "time went back");
     }
 }
