@@ -35,8 +35,12 @@ const fn at_least(number: usize) -> NonZeroUsize {
 /// It sends nothing: [`next`](Self::next) says whom to ask, and the answers are told by
 /// [`answered`](Self::answered), [`delayed`](Self::delayed) and [`failed`](Self::failed). The
 /// nearest known node is always asked next. The search [is done](Self::is_done) when the `k`
-/// nearest nodes that have not failed have all answered. Memory is bounded by eight times `k`
-/// candidates a path and one key for each node that was ever heard of in it.
+/// nearest nodes that have not failed have all answered.
+///
+/// Liars could name ever nearer nodes without end. So a path asks at most sixteen times `k` nodes
+/// and one more for each bit of a key, some ten times what honest ones make it ask. Memory is
+/// bounded by that: eight times `k` candidates a path, those that are awaited aside, and one key
+/// for each node that was heard of.
 ///
 /// ```
 /// use rs2p_kad::{Key, Lookup, LookupConfig, Node};
@@ -69,6 +73,8 @@ struct Path<A, const N: usize> {
     candidates: BTreeMap<Distance<N>, Candidate<A, N>>,
     /// Questions that hold a place: asked, and not delayed.
     under_way: usize,
+    /// Questions that may still be asked.
+    left: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +101,9 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
         config: LookupConfig,
         start: impl IntoIterator<Item = Node<A, N>>,
     ) -> Self {
-        let path = Path { candidates: BTreeMap::new(), under_way: 0 };
+        let left = config.k.get().saturating_mul(QUESTIONS_PER_K);
+        let left = left.saturating_add(Key::<N>::BITS as usize);
+        let path = Path { candidates: BTreeMap::new(), under_way: 0, left };
         let paths = vec![path; config.paths.get()];
         let mut lookup = Self { target, config, seen: BTreeSet::new(), paths, turn: 0 };
         for (number, node) in start.into_iter().enumerate() {
@@ -115,19 +123,22 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
         self.seen.insert(id);
         let distance = self.target.distance(&id);
         for path in &mut self.paths {
-            path.candidates.remove(&distance);
+            let candidate = path.candidates.remove(&distance);
+            if candidate.is_some_and(|candidate| candidate.state == State::Asked) {
+                path.under_way -= 1;
+            }
         }
     }
 
     /// Whom to ask now; it counts as asked from here on. Nothing while `alpha` questions are under
-    /// way on each path, or when nobody is left to ask.
+    /// way on each path, or when nobody is left to ask, or no path may ask any more.
     #[expect(clippy::should_implement_trait, reason = "nothing now does not mean nothing ever")]
     pub fn next(&mut self) -> Option<Node<A, N>> {
         for _ in 0..self.paths.len() {
             let turn = self.turn;
             self.turn = (turn + 1) % self.paths.len();
             let path = &mut self.paths[turn];
-            if path.under_way >= self.config.alpha.get() {
+            if path.under_way >= self.config.alpha.get() || path.left == 0 {
                 continue;
             }
             let nearest = path.candidates.values_mut().take(self.config.k.get());
@@ -135,6 +146,7 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
             if let Some(candidate) = known.next() {
                 candidate.state = State::Asked;
                 path.under_way += 1;
+                path.left -= 1;
                 return Some(candidate.node.clone());
             }
         }
@@ -148,7 +160,7 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
         for node in nodes.into_iter().take(self.config.k.get()) {
             self.learn(path, node, hops.saturating_add(1));
         }
-        self.paths[path].shed(self.config.k.get() * CANDIDATES_PER_K);
+        self.paths[path].shed(self.config.k.get().saturating_mul(CANDIDATES_PER_K));
     }
 
     /// A node takes long to answer: another may be asked in its stead, and the search waits for it
@@ -164,12 +176,11 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
         }
     }
 
-    /// Whether the `k` nearest nodes that have not failed have all answered, on every path.
+    /// Whether the `k` nearest nodes that have not failed have all answered, on every path that may
+    /// still ask; on the others, whether nobody near is awaited.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let k = self.config.k.get();
-        let answered = |candidate: &Candidate<A, N>| candidate.state == State::Answered;
-        self.paths.iter().all(|path| path.candidates.values().take(k).all(answered))
+        self.paths.iter().all(|path| path.is_done(self.config.k.get()))
     }
 
     /// The nodes that answered, from the nearest to the farthest.
@@ -219,17 +230,156 @@ impl<A: Clone, const N: usize> Lookup<A, N> {
 }
 
 impl<A, const N: usize> Path<A, N> {
-    /// Drops the farthest candidates that nobody waits for.
+    fn is_done(&self, k: usize) -> bool {
+        self.candidates.values().take(k).all(|candidate| match candidate.state {
+            State::Known => self.left == 0,
+            State::Asked | State::Delayed => false,
+            State::Answered => true,
+        })
+    }
+
+    /// Drops the farthest candidates, but none that is awaited.
     fn shed(&mut self, limit: usize) {
-        while self.candidates.len() > limit {
-            let last = self.candidates.last_entry();
-            match last.filter(|last| matches!(last.get().state, State::Known | State::Answered)) {
-                Some(last) => last.remove(),
-                None => return,
-            };
+        let excess = self.candidates.len().saturating_sub(limit);
+        let farthest = self.candidates.iter().rev();
+        let idle = farthest
+            .filter(|(_, candidate)| matches!(candidate.state, State::Known | State::Answered));
+        let dropped: Vec<_> = idle.take(excess).map(|(distance, _)| *distance).collect();
+        for distance in dropped {
+            self.candidates.remove(&distance);
         }
     }
 }
 
 /// Candidates that a path keeps, in multiples of `k`.
 const CANDIDATES_PER_K: usize = 8;
+
+/// Nodes that a path asks, in multiples of `k`, beside one for each bit of a key.
+const QUESTIONS_PER_K: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestLookup = Lookup<(), 2>;
+
+    fn key(id: u16) -> Key<2> {
+        Key::new(id.to_be_bytes())
+    }
+
+    fn node(id: u16) -> Node<(), 2> {
+        Node::new(key(id), ())
+    }
+
+    fn lookup(k: usize, paths: usize, start: &[u16]) -> TestLookup {
+        let config = LookupConfig { k: at_least(k), alpha: at_least(2), paths: at_least(paths) };
+        Lookup::new(key(0), config, start.iter().copied().map(node))
+    }
+
+    fn asked(lookup: &mut TestLookup) -> Vec<u16> {
+        std::iter::from_fn(|| lookup.next()).map(|node| number(&node)).collect()
+    }
+
+    fn number(node: &Node<(), 2>) -> u16 {
+        u16::from_be_bytes(*node.id.as_bytes())
+    }
+
+    #[test]
+    fn a_slow_node_gives_its_turn_to_another_and_is_awaited_at_the_end() {
+        let mut lookup = lookup(3, 1, &[1, 2, 3]);
+        assert_eq!(asked(&mut lookup), [1, 2]);
+        lookup.delayed(&key(1));
+        lookup.delayed(&key(1));
+        assert_eq!(asked(&mut lookup), [3]);
+        lookup.answered(&key(2), []);
+        lookup.answered(&key(3), []);
+        assert!(!lookup.is_done());
+        lookup.answered(&key(1), [node(9)]);
+        assert!(lookup.is_done(), "three have answered, and none that is known is nearer");
+        assert_eq!(lookup.closest().map(number).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(lookup.hops(), 1);
+    }
+
+    #[test]
+    fn an_outcome_counts_once_and_only_of_those_that_were_asked() {
+        let mut lookup = lookup(4, 1, &[1, 2, 3]);
+        lookup.answered(&key(3), [node(4)]);
+        lookup.failed(&key(3));
+        assert_eq!(asked(&mut lookup), [1, 2]);
+        lookup.failed(&key(1));
+        lookup.answered(&key(1), [node(5)]);
+        lookup.answered(&key(2), []);
+        lookup.failed(&key(2));
+        assert_eq!(asked(&mut lookup), [3], "neither 4 nor 5 was told by someone that was asked");
+        lookup.answered(&key(3), [node(1)]);
+        assert!(lookup.is_done());
+        assert_eq!(lookup.closest().map(number).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn who_is_left_out_takes_no_turn() {
+        let mut lookup = lookup(4, 1, &[1, 2, 3, 4]);
+        assert_eq!(asked(&mut lookup), [1, 2]);
+        lookup.exclude(key(1));
+        lookup.exclude(key(4));
+        assert_eq!(asked(&mut lookup), [3]);
+        lookup.answered(&key(2), [node(4), node(1)]);
+        lookup.answered(&key(3), []);
+        assert!(lookup.is_done());
+    }
+
+    #[test]
+    fn liars_who_name_ever_nearer_nodes_come_to_an_end() {
+        let mut lookup = lookup(2, 1, &[u16::MAX]);
+        let mut questions = 0;
+        let mut named = u16::MAX;
+        while !lookup.is_done() {
+            for id in asked(&mut lookup) {
+                questions += 1;
+                named -= 2;
+                lookup.answered(&key(id), [node(named), node(named + 1)]);
+            }
+        }
+        assert_eq!(questions, 2 * 16 + 16);
+        assert_eq!(lookup.next(), None);
+        assert!(lookup.closest().count() <= 16);
+    }
+
+    /// A far node that is awaited once kept all others from being dropped.
+    #[test]
+    fn candidates_are_bounded_while_a_far_one_is_awaited() {
+        let mut lookup = lookup(2, 1, &[u16::MAX, 40_000]);
+        assert_eq!(asked(&mut lookup), [40_000, u16::MAX]);
+        lookup.delayed(&key(u16::MAX));
+        lookup.answered(&key(40_000), [node(30_000), node(30_001)]);
+        for round in 0..20 {
+            for id in asked(&mut lookup) {
+                let named = 20_000 - 100 * round - 2 * (id % 2);
+                lookup.answered(&key(id), [node(named), node(named + 1)]);
+            }
+        }
+        let candidates = &lookup.paths[0].candidates;
+        assert_eq!(candidates.len(), 16);
+        assert!(candidates.values().any(|candidate| candidate.state == State::Delayed));
+        lookup.answered(&key(u16::MAX), [node(1)]);
+        assert_eq!(asked(&mut lookup)[0], 1);
+    }
+
+    #[test]
+    fn paths_share_no_node() {
+        let mut lookup = lookup(2, 2, &[10, 20]);
+        assert_eq!(asked(&mut lookup), [10, 20]);
+        lookup.answered(&key(10), [node(1), node(2)]);
+        lookup.answered(&key(20), [node(1), node(3)]);
+        let mut all = asked(&mut lookup);
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3]);
+        lookup.failed(&key(3));
+        lookup.answered(&key(1), []);
+        assert!(!lookup.is_done());
+        lookup.answered(&key(2), []);
+        assert!(lookup.is_done());
+        assert_eq!(lookup.closest().map(number).collect::<Vec<_>>(), [1, 2, 10, 20]);
+        assert_eq!(lookup.hops(), 2);
+    }
+}
