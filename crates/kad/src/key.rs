@@ -16,8 +16,8 @@ use crate::text;
 /// "Kademlia", 2002, section 2.1): [`distance`](Self::distance).
 ///
 /// As text a key is written in lower-case hexadecimal. It is read from hexadecimal in any case,
-/// else from base32 (RFC 4648, upper case), else from base64 (standard alphabet): the first of
-/// the three whose decoder takes the text decides, and the length must then fit.
+/// else from base32 (RFC 4648, any case), else from base64 (standard alphabet): the first of the
+/// three whose decoder takes the text decides, and the length must then fit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key<const N: usize = 20>([u8; N]);
 
@@ -128,7 +128,7 @@ impl<const N: usize> fmt::Debug for Key<N> {
 #[non_exhaustive]
 pub enum KeyError {
     /// No decoder takes the text.
-    #[error("not a key: neither hexadecimal, nor base32 in upper case, nor padded base64")]
+    #[error("not a key: neither hexadecimal, nor base32, nor padded base64")]
     NotAKey,
     /// It decodes to another number of bytes.
     #[error("a key of {found} bytes, where {expected} are due")]

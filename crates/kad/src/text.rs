@@ -51,7 +51,7 @@ fn from_base32(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len() * 5 / 8);
     let mut bits = Bits::default();
     for digit in digits {
-        bytes.extend(bits.push(value_in(BASE32, *digit)?, 5));
+        bytes.extend(bits.push(value_in(BASE32, digit.to_ascii_uppercase())?, 5));
     }
     Some(bytes)
 }
