@@ -188,8 +188,8 @@ struct Found {
     answered: usize,
     /// Tables that know nothing, or of old nodes that have nothing so far.
     nothing: usize,
-    /// The latest write with how many tables agree on its value; without versions, the value that
-    /// most agree on.
+    /// The latest write with how many tables have it, those counted that have its value and cannot
+    /// tell since when; without versions, the value that most agree on.
     best: Option<(usize, Option<Version>, Option<Encoded>)>,
     /// Whether the same write stands for different values.
     is_split: bool,
@@ -217,20 +217,28 @@ impl Found {
                 }
             }
         }
-        let count = |value: Option<&Encoded>| records.iter().filter(|it| it.1 == value).count();
+        // Two writes of the same value are two: the earlier one in three tables does not keep the
+        // later one in a single table from being lost.
+        let count = |of: &(Option<Version>, Option<&Encoded>)| {
+            let is_ageless = |it: &Option<Version>| it.is_none() || of.0.is_none();
+            let supports = |it: &&(Option<Version>, Option<&Encoded>)| {
+                it.1 == of.1 && (it.0 == of.0 || is_ageless(&it.0))
+            };
+            records.iter().filter(supports).count()
+        };
         let latest = records.iter().filter(|it| it.0.is_some()).max_by_key(|it| it.0);
-        let most = records.iter().max_by_key(|it| count(it.1));
+        let most = records.iter().filter(|it| it.0.is_none()).max_by_key(|it| count(it));
         // What most say counts among those whose age is not known.
         let best = match (latest, most) {
-            (Some(latest), _) if count(latest.1) >= MAJORITY => Some(latest),
-            (_, Some(most)) if most.0.is_none() && count(most.1) >= MAJORITY => Some(most),
+            (Some(latest), _) if count(latest) >= MAJORITY => Some(latest),
+            (_, Some(most)) if count(most) >= MAJORITY => Some(most),
             (Some(latest), _) => Some(latest),
             (None, most) => most,
         };
         let is_split = latest.is_some_and(|latest| {
             records.iter().any(|other| other.0 == latest.0 && other.1 != latest.1)
         });
-        let best = best.map(|(version, value)| (count(*value), *version, value.cloned()));
+        let best = best.map(|it| (count(it), it.0, it.1.cloned()));
         Self { answered, nothing, best, is_split }
     }
 }

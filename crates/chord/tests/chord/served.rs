@@ -159,3 +159,26 @@ fn a_change_is_merged_into_what_the_writer_has_read_if_that_is_later() {
     }
     assert_eq!(merged, ["\"a\"", "\"b\"", "\"c\""]);
 }
+
+/// The earlier one may be followed by another value in the two tables that were not asked.
+#[test]
+fn the_same_value_written_before_does_not_count_for_a_write_that_few_tables_have() {
+    let (mut bench, owner) = with_owner();
+    let read = bench.get("key");
+    for (at, (number, _)) in bench.questions(owner).into_iter().enumerate() {
+        let time = if at == 0 { NOW } else { NOW - 9 };
+        bench.answer(owner, number, has(time, "same"));
+    }
+    for (number, _) in bench.questions(owner) {
+        assert_eq!(bench.read_of(read), None);
+        bench.answer(owner, number, has(NOW - 5, "other"));
+    }
+    let asked = bench.questions(owner);
+    assert_eq!(asked.len(), 5);
+    for (number, op) in asked.into_iter().take(3) {
+        assert_eq!((&op[0], &op[3], &op[6]), (&2.into(), &NOW.into(), &"same".into()));
+        assert_eq!(bench.read_of(read), None);
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.read_of(read), Some(Ok(Some("same".into()))));
+}
