@@ -61,7 +61,6 @@ impl Chord {
         let value = self.encode(value)?;
         let key = Bytes::copy_from_slice(key);
         let version = self.next_version(now, None);
-        self.announce(now, &key);
         let phase = writing(version, Some(value), None);
         Ok(self.begin(now, key, Goal::Set, phase, self.config.timeout))
     }
@@ -106,7 +105,6 @@ impl Chord {
         self.check(key)?;
         let delta = self.encode(&Value::Map(delta))?;
         let key = Bytes::copy_from_slice(key);
-        self.announce(now, &key);
         Ok(self.begin(now, key, Goal::Delta(delta), Phase::Read, self.config.timeout))
     }
 
@@ -277,6 +275,8 @@ impl Chord {
         let is_gone = matches!(operation.goal, Goal::Del | Goal::Pop);
         if is_gone {
             self.announce_deletion(now, &key);
+        } else {
+            self.announce(now, &key);
         }
         let result = if is_absent { Err(WriteError::Absent) } else { Ok(result) };
         self.stack.tell(ChordEvent::Written { request, result });

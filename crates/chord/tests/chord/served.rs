@@ -1,7 +1,7 @@
 //! What a member answers, and what it makes of answers: how many count.
 
-use rs2p_chord::{ChordConfig, Spot, Table};
-use rs2p_wire::Value;
+use rs2p_chord::{ChordConfig, Spot, Table, WriteError};
+use rs2p_wire::{SubFlag, Value};
 
 use crate::bench::{
     BEGIN, Bench, COPY, Kind, PeerIndex, RING, binary, id, keep, question, record, spot,
@@ -181,4 +181,23 @@ fn the_same_value_written_before_does_not_count_for_a_write_that_few_tables_have
         bench.answer(owner, number, done());
     }
     assert_eq!(bench.read_of(read), Some(Ok(Some("same".into()))));
+}
+
+#[test]
+fn a_key_is_announced_once_its_write_is_acknowledged() {
+    let (mut bench, owner) = with_owner();
+    let refused = bench.set("refused", 1);
+    for (number, _) in bench.questions(owner) {
+        bench.answer(owner, number, vec![6.into(), 0.into()]);
+    }
+    assert!(matches!(bench.write_of(refused), Some(Err(WriteError::NotAcknowledged { .. }))));
+    let kept = bench.set("kept", 1);
+    let asked = bench.questions(owner);
+    assert!(bench.heard(owner, SubFlag::Notify).is_empty());
+    for (number, _) in asked {
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.write_of(kept), Some(Ok(None)));
+    assert_eq!(bench.chord.known_keys(), Some(vec!["kept".into()]));
+    assert_eq!(bench.payloads(owner, SubFlag::Notify), [[Value::Binary("kept".into())]]);
 }
