@@ -96,6 +96,18 @@ pub struct Version {
 }
 
 impl Version {
+    /// The first one behind this: nothing that is written lies between them.
+    pub(crate) fn next(self) -> Self {
+        let mut bytes = self.author.to_bytes();
+        for byte in bytes.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Self { time: self.time, author: NodeId::from_bytes(bytes) };
+            }
+        }
+        Self { time: self.time.saturating_add(1), author: NodeId::from_bytes(bytes) }
+    }
+
     /// Writes two elements.
     pub(crate) fn write(self, writer: &mut MessageWriter) {
         writer.unsigned(self.time);

@@ -285,7 +285,8 @@ impl ChordSocket {
         Ok(merged.unwrap_or(Value::Nil))
     }
 
-    /// Deletes a key and gives its value. Of two that pop it at the same moment, both may get it.
+    /// Deletes a key and gives its value. Of two that pop it at the same moment, both may get it;
+    /// what others write at that moment stays, or is what is given.
     /// Waits and cancels as [`set`](Self::set).
     ///
     /// # Errors

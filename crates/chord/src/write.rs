@@ -79,7 +79,8 @@ impl Chord {
         Ok(self.begin(now, key, Goal::Del, phase, self.config.timeout))
     }
 
-    /// Deletes a key and gives its value, by [`ChordEvent::Written`].
+    /// Deletes a key and gives its value, by [`ChordEvent::Written`]. What others write meanwhile is
+    /// not deleted unseen: either it stays, or it is what is given.
     ///
     /// # Errors
     /// As [`del`](Self::del).
@@ -135,8 +136,31 @@ impl Chord {
             let result = Err(WriteError::Absent);
             return self.stack.tell(ChordEvent::Written { request, result });
         };
-        let version = self.next_version(now, version);
+        let version = match version {
+            // What an old node still has is told from a new write by the deletion's time.
+            Some(version) if self.old_members().is_empty() => self.deletion_of(now, version),
+            version => self.next_version(now, version),
+        };
         self.write_on(now, request, version, None, Some(value.to_value()));
+    }
+
+    /// The version of a deletion that deletes this version, and nothing that was written since it
+    /// was read.
+    fn deletion_of(&self, now: Time, read: Version) -> Version {
+        // What is written meanwhile has a time of now, but for clocks that differ. An older deletion
+        // would be forgotten before everyone has heard of it.
+        let most = self.config.max_ahead.saturating_add(self.config.timeout);
+        let before = most.min(self.config.tombstone_age / 2).as_millis() as u64;
+        let time = self.clock(now).saturating_sub(before);
+        if read.time < time { Version { time, author: self.id() } } else { read.next() }
+    }
+
+    /// Something was written after what this operation has read: it begins again.
+    fn read_anew(&mut self, now: Time, request: RequestId) {
+        let Some(operation) = self.operations.get_mut(&request) else { return };
+        operation.forget_answers();
+        (operation.is_wide, operation.phase) = (false, Phase::Read);
+        self.ask_tables(now, request);
     }
 
     /// What was read is to be merged with. Deltas are merged in one table first, in the order in
@@ -207,6 +231,7 @@ impl Chord {
     pub(crate) fn judge_write(&mut self, now: Time, request: RequestId) {
         let Some(operation) = self.operations.get_mut(&request) else { return };
         let merges = matches!(operation.goal, Goal::Delta(_));
+        let pops = matches!(operation.goal, Goal::Pop);
         let Phase::Write { version, is_redated, is_told, is_repair, .. } = &mut operation.phase
         else {
             return;
@@ -223,8 +248,12 @@ impl Chord {
         // What was made later of the same map, or read later, has it in it. And once a write is
         // dated after all that three tables knew, what is later still came at the same time.
         let is_last = merges || *is_repair || *is_redated;
+        if pops && !is_last && known >= MAJORITY && kept < MAJORITY {
+            return self.read_anew(now, request);
+        }
         if let Some(later) = later.max()
             && !is_last
+            && !pops
             && !*is_told
             && known >= MAJORITY
         {

@@ -95,6 +95,30 @@ fn what_is_popped_is_given_once_and_gone() {
 }
 
 #[test]
+fn what_is_set_while_a_key_is_popped_is_given_or_stays() {
+    let mut stayed = 0;
+    for seed in 0..20 {
+        let mut net = Net::settled(7, 100 + seed, &ChordConfig::default());
+        let members = net.members();
+        net.set(members[0].1, "key", "first").unwrap();
+        net.run_for(seed % 2 * 100 * SECOND);
+        let (popper, writer) = (members[2].1, members[5].1);
+        let pop = net.sim.call(popper, |chord, now| chord.pop(now, "key")).unwrap().unwrap();
+        net.run_for(seed * SECOND / 100);
+        let value = Value::from("second");
+        let set = net.sim.call(writer, |chord, now| chord.set(now, "key", &value)).unwrap();
+        let set = net.written(writer, set.unwrap());
+        let popped = net.written(popper, pop).unwrap().unwrap();
+        let left = net.get(members[4].1, "key").unwrap();
+        assert_eq!(set, Ok(None), "seed {seed}");
+        stayed += usize::from(left.is_some());
+        let other = if popped == "first".into() { Some("second".into()) } else { None };
+        assert_eq!(left, other, "seed {seed}");
+    }
+    assert!((1..20).contains(&stayed), "{stayed}");
+}
+
+#[test]
 fn a_change_of_what_is_no_map_is_refused_and_leaves_it() {
     let mut net = Net::settled(5, 13, &ChordConfig::default());
     let (one, other) = (net.members()[0].1, net.members()[3].1);

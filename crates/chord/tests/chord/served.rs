@@ -201,3 +201,33 @@ fn a_key_is_announced_once_its_write_is_acknowledged() {
     assert_eq!(bench.chord.known_keys(), Some(vec!["kept".into()]));
     assert_eq!(bench.payloads(owner, SubFlag::Notify), [[Value::Binary("kept".into())]]);
 }
+
+#[test]
+fn what_is_written_while_a_key_is_popped_is_given_instead() {
+    let (mut bench, owner) = with_owner();
+    let pop = bench.call(|chord, now| chord.pop(now, "key")).unwrap();
+    for (number, _) in bench.questions(owner) {
+        bench.answer(owner, number, has(NOW, "first"));
+    }
+    for (at, (number, op)) in bench.questions(owner).into_iter().enumerate() {
+        // Right behind what was read, before all that anybody writes.
+        let mut author = [9; 48];
+        author[47] = 10;
+        let version = [NOW.into(), Value::Binary(author.to_vec())];
+        assert_eq!((&op[0], &op[3..5], &op[6]), (&2.into(), &version[..], &Value::Nil));
+        let newer = vec![5.into(), (NOW + 3).into(), binary(id(9))];
+        bench.answer(owner, number, if at < 2 { done() } else { newer });
+        if at == 2 {
+            break;
+        }
+    }
+    let asked = bench.questions(owner);
+    assert!(asked.len() == 3 && asked.iter().all(|(_, op)| op[0] == 1.into()));
+    for (number, _) in asked {
+        bench.answer(owner, number, has(NOW + 3, "second"));
+    }
+    for (number, _) in bench.questions(owner) {
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.write_of(pop), Some(Ok(Some("second".into()))));
+}
