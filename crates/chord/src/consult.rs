@@ -191,8 +191,9 @@ impl Chord {
                 let record = Record { version, key, value: Some(value.clone()) };
                 if self.admit(now, spot, &record).is_ok() {
                     self.shelf.put(spot, record);
+                    self.changes.forget(spot);
                     let copiers = self.copiers(now);
-                    self.push(now, spot, 0, &copiers);
+                    self.push(now, spot, 0, &copiers, None);
                 }
                 Fetched::Record(version, Some(value))
             }

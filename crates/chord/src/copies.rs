@@ -11,6 +11,7 @@ use rs2p_base::{NodeId, Time, VecMap};
 use rs2p_mesh::Received;
 use rs2p_wire::Elements;
 
+use crate::change::Change;
 use crate::contact::read_id;
 use crate::event::ChordEvent;
 use crate::machine::{Chord, Timer};
@@ -134,19 +135,32 @@ impl Chord {
         copiers.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Tells copiers of a write, and gives those that could be told.
-    pub(crate) fn push(&mut self, now: Time, spot: Spot, copy: u64, to: &[NodeId]) -> Vec<NodeId> {
+    /// Tells copiers of a write, and of the change of a map that it comes from. Gives those that
+    /// could be told.
+    pub(crate) fn push(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        copy: u64,
+        to: &[NodeId],
+        change: Option<Change>,
+    ) -> Vec<NodeId> {
+        let elements = 3 + Record::ELEMENTS + 2 * usize::from(change.is_some());
         let mut told = Vec::with_capacity(to.len());
         let Some(record) = self.shelf.get(spot).cloned() else { return told };
         for id in to {
             if !self.has_room(*id) {
                 continue;
             }
-            self.tell_peer(now, *id, 3 + Record::ELEMENTS, record.size() + 160, |writer| {
+            self.tell_peer(now, *id, elements, record.size() + 220, |writer| {
                 writer.unsigned(COPY);
                 writer.unsigned(0);
                 writer.unsigned(copy);
                 record.write(spot, writer);
+                if let Some(Change { author, number }) = change {
+                    writer.binary(&author.to_bytes());
+                    writer.unsigned(number);
+                }
             });
             self.owes_answer(now, *id);
             told.push(*id);
@@ -234,7 +248,14 @@ impl Chord {
             0 => {
                 let copy = payload.next()?.as_u64()?;
                 let (spot, record) = Record::read(&mut payload)?;
-                self.take_copy(now, spot, &record);
+                let change = match payload.next() {
+                    Some(author) => {
+                        let number = payload.next()?.as_u64()?;
+                        Some(Change { author: read_id(&author)?, number })
+                    }
+                    None => None,
+                };
+                self.take_copy(now, spot, &record, change);
                 let has_it = self.shelf.version(spot) >= Some(record.version);
                 // Without room for it, silence is the truth.
                 if has_it || self.is_forgotten(now, &record) {
@@ -271,7 +292,7 @@ impl Chord {
                 }
                 while payload.len() > 0 {
                     let (spot, record) = Record::read(&mut payload)?;
-                    if self.take_copy(now, spot, &record) {
+                    if self.take_copy(now, spot, &record, None) {
                         self.counts.repaired += 1;
                     }
                 }
@@ -283,13 +304,27 @@ impl Chord {
     }
 
     /// Takes a copy, if it is later than what is here. Whether it was.
-    fn take_copy(&mut self, now: Time, spot: Spot, record: &Record) -> bool {
+    fn take_copy(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        record: &Record,
+        change: Option<Change>,
+    ) -> bool {
         if self.ring.is_none() || self.is_forgotten(now, record) {
             return false;
         }
         let before = self.shelf.version(spot);
-        matches!(self.keep(now, spot, record), Ok(_) | Err(Kept::Newer(_)))
-            && self.shelf.version(spot) != before
+        let kept = match change {
+            Some(_) => self.keep_what_follows(now, spot, record),
+            None => self.keep(now, spot, record),
+        };
+        if let Some(change) = change
+            && kept.is_ok()
+        {
+            self.changes.note(now, spot, change);
+        }
+        matches!(kept, Ok(_) | Err(Kept::Newer(_))) && self.shelf.version(spot) != before
     }
 
     /// Whether it is a deletion that nobody has to remember any more.

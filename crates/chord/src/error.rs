@@ -138,6 +138,8 @@ pub enum TableAnswer {
     Ahead,
     /// What it has is no map.
     NoMap,
+    /// Too many writes wait for their copies there.
+    Busy,
 }
 
 impl fmt::Display for Answers {
@@ -164,6 +166,7 @@ impl fmt::Display for TableAnswer {
             Self::Full => f.write_str("full"),
             Self::Ahead => f.write_str("takes the time for the future"),
             Self::NoMap => f.write_str("no map"),
+            Self::Busy => f.write_str("has too many writes under way: try again later"),
         }
     }
 }

@@ -52,6 +52,7 @@
 mod asks;
 #[cfg(feature = "net")]
 mod bootstrap;
+mod change;
 mod config;
 mod consult;
 mod contact;

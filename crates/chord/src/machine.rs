@@ -9,6 +9,7 @@ use rs2p_mesh::{Birth, Mesh, MeshEvent, OverMesh, PeerInfo, PeerKind, Received};
 use rs2p_wire::{Limits, MainFlag, MessageWriter, SubFlag};
 
 use crate::asks::Asks;
+use crate::change::Changes;
 use crate::config::ChordConfig;
 use crate::consult::Consult;
 use crate::copies::{COPY, Copies};
@@ -53,6 +54,8 @@ pub struct Chord {
     pub(crate) pending: BTreeMap<u64, Pending>,
     /// Questions that old nodes are to answer.
     pub(crate) consults: Vec<Consult>,
+    /// Changes of maps that were merged here lately.
+    pub(crate) changes: Changes,
     pub(crate) copies: Copies,
     pub(crate) maintenance: Maintenance,
     /// Old peers that are being told what belongs to them.
@@ -131,6 +134,7 @@ impl Chord {
             operations: BTreeMap::new(),
             pending: BTreeMap::new(),
             consults: Vec::new(),
+            changes: Changes::default(),
             copies: Copies::default(),
             maintenance: Maintenance::default(),
             hand_overs: VecMap::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::RngExt as _;
 use rs2p_base::{NodeId, Time};
 use rs2p_mesh::{PeerKind, Received};
 use rs2p_wire::{Encoded, IdForm, SubFlag};
@@ -102,7 +103,8 @@ impl Chord {
         }
         if received.sub_flag() == Some(SubFlag::Delta) {
             if let Some(delta) = value {
-                let op = Op::Merge { spot, base: None, key: None, delta };
+                let number = self.rng.random();
+                let op = Op::Merge { spot, base: None, key: None, number, delta };
                 self.ask(now, spot.point(), op, Ask::Merged);
             }
             return;
@@ -215,8 +217,9 @@ impl Chord {
                 let version = self.next_version(now, Some(held.version));
                 let record = Record { version, key: Some(key.clone()), value: None };
                 self.shelf.put(spot, record);
+                self.changes.forget(spot);
                 let copiers = self.copiers(now);
-                self.push(now, spot, 0, &copiers);
+                self.push(now, spot, 0, &copiers, None);
             }
         }
     }

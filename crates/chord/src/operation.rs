@@ -20,6 +20,8 @@ use crate::routing::{Arrived, Way};
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
 /// How long a table may take before it is asked once more, by another way if there is one.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long the owner of a table may take to merge, or to be replaced by the next one.
+const NEXT_TABLE: Duration = Duration::from_secs(4);
 /// How soon a table is asked again to which no way was known.
 const NO_WAY: Duration = Duration::from_millis(50);
 /// Tables that have to agree.
@@ -57,10 +59,13 @@ pub(crate) enum Goal {
 #[derive(Debug)]
 pub(crate) enum Phase {
     Read,
-    /// A change of a map is merged in this table, the number of which tells how many have been
-    /// tried.
     Merge {
+        /// The table in which a change of a map is merged. Those before it were tried in vain.
         at: usize,
+        /// Since when.
+        since: Time,
+        /// What tells the change from others, however often it is asked for.
+        number: u64,
         base: Option<(Version, Option<Encoded>)>,
     },
     Write {
@@ -103,6 +108,18 @@ pub(crate) enum Reply {
     Path(Vec<NodeId>, Option<rs2p_base::Endpoint>),
 }
 
+impl Reply {
+    /// Whether nothing else is to be expected of this table.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            // Old nodes answer with nothing before they know.
+            Self::Fetched(Fetched::Old(None)) => false,
+            Self::Kept(Kept::Refused(Refusal::Busy)) => false,
+            _ => true,
+        }
+    }
+}
+
 impl Operation {
     pub(crate) fn answers(&self) -> Answers {
         let all = Table::ALL.into_iter().zip(&self.tables);
@@ -116,7 +133,7 @@ impl Operation {
 
     fn is_wanted(&self, table: Table, count: usize) -> bool {
         match &self.phase {
-            Phase::Merge { at, .. } => Table::ALL[at % TABLES] == table,
+            Phase::Merge { at, .. } => *at == table.index(),
             Phase::Read => self.is_wide || count < MAJORITY,
             Phase::Write { .. } | Phase::Explain => true,
             Phase::List => false,
@@ -150,6 +167,7 @@ impl Slot {
             Some(Reply::Kept(Kept::Refused(Refusal::Full))) => TableAnswer::Full,
             Some(Reply::Kept(Kept::Refused(Refusal::Ahead))) => TableAnswer::Ahead,
             Some(Reply::Kept(Kept::Refused(Refusal::NoMap))) => TableAnswer::NoMap,
+            Some(Reply::Kept(Kept::Refused(Refusal::Busy))) => TableAnswer::Busy,
             Some(Reply::Merged | Reply::Path(..)) => TableAnswer::Kept { copies: 1 },
         }
     }
@@ -402,8 +420,7 @@ impl Chord {
         for slot in &mut operation.tables {
             let is_overdue = slot.asked.is_some_and(|(_, asked)| now.since(asked) >= AGAIN);
             let may_know = slot.no_way.is_some_and(|since| now.since(since) >= NO_WAY);
-            // Old nodes answer with nothing before they know.
-            let may_come = matches!(slot.answer, Some(Reply::Fetched(Fetched::Old(None))));
+            let may_come = slot.answer.as_ref().is_some_and(|answer| !answer.is_final());
             if is_overdue {
                 self.counts.retried += 1;
                 (slot.asked, slot.is_late) = (None, true);
@@ -419,6 +436,12 @@ impl Chord {
         }
         if is_late {
             operation.looked = now;
+        }
+        if let Phase::Merge { at, since, .. } = &mut operation.phase
+            && now.since(*since) >= NEXT_TABLE
+            && *at + 1 < TABLES
+        {
+            (*at, *since, again) = (*at + 1, now, true);
         }
         let is_list = matches!(operation.phase, Phase::List);
         if again && is_list {

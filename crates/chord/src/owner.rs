@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rs2p_base::{NodeId, Time};
 use rs2p_wire::{Encoded, SubFlag, Value};
 
+use crate::change::Change;
 use crate::contact::Contact;
 use crate::machine::Chord;
 use crate::position::Table;
@@ -41,7 +42,7 @@ struct Then {
 #[derive(Debug)]
 enum Written {
     Kept { had: bool },
-    Merged { version: Version, value: Encoded },
+    Merged { version: Version, value: Encoded, change: Change },
 }
 
 impl Chord {
@@ -61,12 +62,18 @@ impl Chord {
             Op::Check(spot) => {
                 self.answer(now, hops, number, Answer::Checked(self.shelf.version(spot)));
             }
+            // Nobody waits for what old nodes wrote, and nobody would ask again.
+            Op::Keep { record: Record { key: Some(_), .. }, .. } | Op::Merge { .. }
+                if self.is_busy() =>
+            {
+                self.refuse_for_now(now, hops, number);
+            }
             Op::Keep { spot, record } => {
                 let result = self.keep(now, spot, &record);
                 match result {
                     Ok(false) if record.is_tombstone() && self.nearer_old(spot).is_some() => {
                         let copiers = self.copiers(now);
-                        self.push(now, spot, 0, &copiers);
+                        self.push(now, spot, 0, &copiers, None);
                         self.delete_by_old(now, spot, hops, number);
                     }
                     Ok(had) => {
@@ -76,11 +83,12 @@ impl Chord {
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
                 }
             }
-            Op::Merge { spot, base, key, delta } => {
-                match self.merge(now, spot, base, key, &delta) {
+            Op::Merge { spot, base, key, number: change, delta } => {
+                let change = Change { author: hops[0], number: change };
+                match self.merge(now, spot, change, base, key, &delta) {
                     Ok((version, value)) => {
                         self.tell_nearer_old(now, spot, Some(&value));
-                        let merged = Written::Merged { version, value };
+                        let merged = Written::Merged { version, value, change };
                         self.acknowledge(now, spot, hops, number, merged);
                     }
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
@@ -110,8 +118,33 @@ impl Chord {
         }
     }
 
+    /// Whether so many writes wait for copies that no more may.
+    fn is_busy(&self) -> bool {
+        self.pending.len() >= MAX_PENDING
+    }
+
+    fn refuse_for_now(&mut self, now: Time, hops: Vec<NodeId>, number: u64) {
+        self.counts.refused += 1;
+        self.answer(now, hops, number, Answer::Kept(Kept::Refused(Refusal::Busy)));
+    }
+
     /// Takes a record, if nothing later is known. Whether there was a value before.
     pub(crate) fn keep(&mut self, now: Time, spot: Spot, record: &Record) -> Result<bool, Kept> {
+        let before = self.shelf.version(spot);
+        let kept = self.keep_what_follows(now, spot, record);
+        if self.shelf.version(spot) != before {
+            self.changes.forget(spot);
+        }
+        kept
+    }
+
+    /// As [`keep`](Self::keep), for a record that was made of what is here.
+    pub(crate) fn keep_what_follows(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        record: &Record,
+    ) -> Result<bool, Kept> {
         if let Some(held) = self.shelf.get(spot) {
             let had = held.value.is_some();
             if held.version == record.version {
@@ -174,12 +207,13 @@ impl Chord {
         if let Some(asker) = asker.filter(|asker| *asker != self.id() && !left.contains(asker)) {
             left.push(asker);
         }
-        if self.pending.len() >= MAX_PENDING {
-            return self.acknowledged(now, 1, then);
-        }
+        let change = match &then.result {
+            Written::Merged { change, .. } => Some(*change),
+            Written::Kept { .. } => None,
+        };
         let copy = self.asks.number();
         let is_held = !left.is_empty() && self.shelf.get(spot).is_some();
-        let told = if is_held { self.push(now, spot, copy, &left) } else { Vec::new() };
+        let told = if is_held { self.push(now, spot, copy, &left, change) } else { Vec::new() };
         let old = self.nearer_old(spot);
         self.wait_for_copies(now, copy, told, old, then);
     }
@@ -217,8 +251,11 @@ impl Chord {
         then: Then,
     ) {
         told.extend(old);
-        if told.is_empty() || self.pending.len() >= MAX_PENDING {
+        if told.is_empty() {
             return self.acknowledged(now, 1, then);
+        }
+        if self.is_busy() {
+            return self.refuse_for_now(now, then.hops, then.number);
         }
         let pending = Pending { until: now + COPY_PATIENCE, left: told, copies: 1, then };
         self.pending.insert(copy, pending);
@@ -231,7 +268,7 @@ impl Chord {
     fn acknowledged(&mut self, now: Time, copies: u64, then: Then) {
         let answer = match then.result {
             Written::Kept { had } => Answer::Kept(Kept::Done { copies, had }),
-            Written::Merged { version, value } => Answer::Merged { version, value },
+            Written::Merged { version, value, .. } => Answer::Merged { version, value },
         };
         self.answer(now, then.hops, then.number, answer);
     }
@@ -272,20 +309,27 @@ impl Chord {
     }
 
     /// Merges a map into the one held, or into `base` if that is later. Deltas of one key are all
-    /// merged in one place, so none is lost.
+    /// merged in one place, so none is lost. One that is in it already is not merged again.
     fn merge(
         &mut self,
         now: Time,
         spot: Spot,
+        change: Change,
         base: Option<Record>,
         key: Option<Bytes>,
         delta: &Encoded,
     ) -> Result<(Version, Encoded), Kept> {
+        if self.changes.has(spot, change)
+            && let Some(Record { version, value: Some(value), .. }) = self.shelf.get(spot)
+        {
+            return Ok((*version, value.clone()));
+        }
         if let Some(base) = base
             && self.shelf.version(spot).is_none_or(|held| held < base.version)
         {
             self.admit(now, spot, &base).map_err(Kept::Refused)?;
             self.shelf.put(spot, base);
+            self.changes.forget(spot);
         }
         let held = self.shelf.get(spot);
         let before = held.and_then(|held| held.value.as_ref()).map(Encoded::to_value);
@@ -299,6 +343,7 @@ impl Chord {
         let record = Record { version, key, value: Some(value.clone()) };
         self.admit(now, spot, &record).map_err(Kept::Refused)?;
         self.shelf.put(spot, record);
+        self.changes.note(now, spot, change);
         Ok((version, value))
     }
 

@@ -44,8 +44,9 @@ pub(crate) enum Op {
     Keep { spot: Spot, record: Record },
     /// Which version of this is there?
     Check(Spot),
-    /// Merge a map into the one that is there, which should be at least this one.
-    Merge { spot: Spot, base: Option<Record>, key: Option<Bytes>, delta: Encoded },
+    /// Merge a map into the one that is there, which should be at least this one. Asked again, it
+    /// has the same number, which its author has drawn.
+    Merge { spot: Spot, base: Option<Record>, key: Option<Bytes>, number: u64, delta: Encoded },
     /// Which keys lie from this point on, in this table? Up to a point that the owner has added, if
     /// it lets its predecessor answer, which may not know where the owner's stretch ends.
     List(Table, Option<NodeId>),
@@ -82,7 +83,7 @@ pub(crate) enum Kept {
     Done { copies: u64, had: bool },
     /// Something later is known.
     Newer(Version),
-    /// There is no room for it, or its time lies too far ahead, or what is there is no map.
+    /// It was not taken.
     Refused(Refusal),
 }
 
@@ -92,6 +93,8 @@ pub(crate) enum Refusal {
     Full,
     Ahead,
     NoMap,
+    /// Too many writes wait for their copies: later it may.
+    Busy,
 }
 
 impl Request {
@@ -157,12 +160,13 @@ impl Op {
                 writer.unsigned(3);
                 spot.write(writer);
             }),
-            Self::Merge { spot, base, key, delta } => {
+            Self::Merge { spot, base, key, number, delta } => {
                 let base_elements = if base.is_some() { Record::ELEMENTS } else { 0 };
-                writer.array(5 + base_elements, |writer| {
+                writer.array(6 + base_elements, |writer| {
                     writer.unsigned(4);
                     spot.write(writer);
                     write_key(key.as_ref(), writer);
+                    writer.unsigned(*number);
                     writer.encoded(delta);
                     if let Some(base) = base {
                         base.write(*spot, writer);
@@ -195,12 +199,13 @@ impl Op {
             4 => {
                 let spot = Spot::read(elements)?;
                 let key = read_key(&elements.next()?)?;
+                let number = elements.next()?.as_u64()?;
                 let delta = elements.next_encoded()?;
                 let base = if elements.len() > 0 { Some(Record::read(elements)?) } else { None };
                 if base.as_ref().is_some_and(|(its, _)| *its != spot) {
                     return None;
                 }
-                Self::Merge { spot, base: base.map(|(_, base)| base), key, delta }
+                Self::Merge { spot, base: base.map(|(_, base)| base), key, number, delta }
             }
             5 => {
                 let table = read_table(&elements.next()?)?;
@@ -326,6 +331,7 @@ impl Answer {
             6 => Self::Kept(Kept::Refused(match elements.next()?.as_u64()? {
                 0 => Refusal::Full,
                 1 => Refusal::Ahead,
+                3 => Refusal::Busy,
                 _ => Refusal::NoMap,
             })),
             7 if elements.len() == 0 => Self::Checked(None),

@@ -1,6 +1,7 @@
 //! Writes: acknowledged once three tables of five have them, each with its copies.
 
 use bytes::Bytes;
+use rand::RngExt as _;
 use rs2p_base::{RequestId, Time};
 use rs2p_wire::{Encoded, Value};
 
@@ -30,7 +31,7 @@ impl Operation {
                 let record = Record { version: *version, key, value: value.clone() };
                 Op::Keep { spot, record }
             }
-            Phase::Merge { base, .. } => {
+            Phase::Merge { base, number, .. } => {
                 let Goal::Delta(delta) = &self.goal else { return None };
                 let key = Some(self.key.clone());
                 let base = base.as_ref().map(|(version, value)| Record {
@@ -38,7 +39,7 @@ impl Operation {
                     key: key.clone(),
                     value: value.clone(),
                 });
-                Op::Merge { spot, base, key, delta: delta.clone() }
+                Op::Merge { spot, base, key, number: *number, delta: delta.clone() }
             }
             Phase::List => return None,
         })
@@ -178,24 +179,23 @@ impl Chord {
         // What only old nodes have is of no version.
         let oldest = value.is_some().then(|| handed_over(self.stack.below.id()));
         let base = version.or(oldest).map(|version| (version, value));
-        operation.phase = Phase::Merge { at: 0, base };
+        let number = self.rng.random();
+        operation.phase = Phase::Merge { at: 0, since: now, number, base };
         self.ask_tables(now, request);
     }
 
     pub(crate) fn judge_merge(&mut self, now: Time, request: RequestId) {
         let Some(operation) = self.operations.get_mut(&request) else { return };
-        let Phase::Merge { at, .. } = &mut operation.phase else { return };
-        match operation.tables[*at % TABLES].answer {
+        let Phase::Merge { at, since, .. } = &mut operation.phase else { return };
+        match &operation.tables[*at].answer {
             Some(Reply::Kept(Kept::Refused(Refusal::NoMap))) => {
                 self.operations.remove(&request);
                 let result = Err(WriteError::NoMap);
                 self.stack.tell(ChordEvent::Written { request, result });
             }
-            Some(Reply::Kept(_)) => {
-                *at += 1;
-                if *at < TABLES {
-                    self.ask_tables(now, request);
-                }
+            Some(reply @ Reply::Kept(_)) if reply.is_final() && *at + 1 < TABLES => {
+                (*at, *since) = (*at + 1, now);
+                self.ask_tables(now, request);
             }
             _ => {}
         }
@@ -263,7 +263,7 @@ impl Chord {
             return self.date_anew(now, request, later);
         }
         let done = if is_last { known } else { kept };
-        let all = replies().count() == TABLES;
+        let all = replies().filter(|reply| reply.is_final()).count() == TABLES;
         if done >= MAJORITY && !*is_told {
             *is_told = true;
             self.tell_written(now, request);

@@ -74,8 +74,9 @@ fn an_op() -> impl Strategy<Value = (NodeId, Op)> {
         a_record().prop_map(|(spot, record)| (spot.point(), Op::Keep { spot, record })),
         (a_record(), any::<bool>(), a_value()).prop_map(|((spot, record), has_base, delta)| {
             let key = record.key.clone();
+            let number = record.version.time;
             let base = has_base.then_some(record);
-            (spot.point(), Op::Merge { spot, base, key, delta })
+            (spot.point(), Op::Merge { spot, base, key, number, delta })
         }),
         (an_id(), a_table(), option::of(an_id()))
             .prop_map(|(target, table, end)| (target, Op::List(table, end))),

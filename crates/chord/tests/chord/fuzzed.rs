@@ -47,7 +47,8 @@ fn valid(step: u8, key: u8, extra: u8) -> Vec<Value> {
         2 => question(at.point(), &[me], number, vec![0.into()]),
         3 => question(at.point(), &[me], number, [&[3.into()][..], &spot(at)].concat()),
         4 => {
-            let op = [vec![4.into()], spot(at).to_vec(), vec![Value::Nil, value], record];
+            let op =
+                [vec![4.into()], spot(at).to_vec(), vec![Value::Nil, number.into(), value], record];
             question(at.point(), &[me], number, op.concat())
         }
         5 => question(id(key), &[id(extra), me], number, vec![5.into(), 0.into()]),

@@ -1,5 +1,7 @@
 //! What a member answers, and what it makes of answers: how many count.
 
+use std::time::Duration;
+
 use rs2p_chord::{ChordConfig, Spot, Table, WriteError};
 use rs2p_wire::{SubFlag, Value};
 
@@ -150,7 +152,9 @@ fn a_change_is_merged_into_what_the_writer_has_read_if_that_is_later() {
     let (key, mut merged) = (Value::Binary(b"key".to_vec()), Vec::new());
     for (time, base, change) in [(NOW, "a", "b"), (NOW - 9, "older", "c")] {
         let base = record(Table::Sha1, "key", time, 9, map(base));
-        let op = [vec![4.into()], spot(at).to_vec(), vec![key.clone(), map(change)], base].concat();
+        let op =
+            [vec![4.into()], spot(at).to_vec(), vec![key.clone(), time.into(), map(change)], base]
+                .concat();
         bench.whisper(copier, &question(at.point(), &[id(99)], 1, op));
         let told = bench.copies(copier, 0).remove(0);
         bench.whisper(copier, &[COPY.into(), 1.into(), told[1].clone()]);
@@ -230,4 +234,128 @@ fn what_is_written_while_a_key_is_popped_is_given_instead() {
         bench.answer(owner, number, done());
     }
     assert_eq!(bench.write_of(pop), Some(Ok(Some("second".into()))));
+}
+
+/// As many writes as may wait for a copier that says nothing, and some more.
+#[test]
+fn a_write_that_cannot_wait_for_its_copies_is_refused_for_now() {
+    let (mut bench, copier) = with_copier();
+    let writer = bench.join_as(id(50), Kind::Rs2p);
+    let write = |bench: &mut Bench, number: u64| {
+        let key = format!("{number}");
+        let record = record(Table::Sha1, &key, NOW, 9, 1);
+        bench.whisper(writer, &keep(Table::Sha1, &key, id(50), number, record));
+        bench.answers(writer)
+    };
+    let refused = (0..20_000).find(|number| !write(&mut bench, *number).is_empty()).unwrap();
+    assert_eq!(bench.copies(copier, 0).len(), 16_384);
+    assert_eq!(write(&mut bench, refused), [(refused, vec![6.into(), 3.into()])]);
+    assert!(bench.chord.record(Table::Sha1, refused.to_string()).is_none());
+    let change = Value::Map(vec![(1.into(), 1.into())]);
+    let (_, answer) = merge(&mut bench, writer, 1, change);
+    assert_eq!(answer, [6.into(), 3.into()]);
+    // What waits is answered in time, and others may.
+    bench.seconds(2);
+    bench.clear();
+    assert_eq!(write(&mut bench, refused), []);
+    let told = bench.copies(copier, 0).remove(0);
+    bench.whisper(copier, &[COPY.into(), 1.into(), told[1].clone()]);
+    assert_eq!(bench.answers(writer), [(refused, vec![4.into(), 2.into(), 0.into()])]);
+}
+
+#[test]
+fn a_table_that_is_busy_is_asked_again() {
+    let (mut bench, owner) = with_owner();
+    let write = bench.set("key", 1);
+    for (at, (number, _)) in bench.questions(owner).into_iter().enumerate() {
+        bench.answer(owner, number, if at < 2 { done() } else { vec![6.into(), 3.into()] });
+    }
+    assert_eq!((bench.write_of(write), bench.questions(owner).len()), (None, 0));
+    bench.seconds(1);
+    let asked = bench.questions(owner);
+    assert_eq!(asked.iter().filter(|(_, op)| op[0] == 2.into()).count(), 3);
+    for (number, _) in asked {
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.write_of(write), Some(Ok(None)));
+}
+
+/// Asks for a change of the map "key" to be merged; the answer.
+fn merge(bench: &mut Bench, by: PeerIndex, change: u64, delta: Value) -> (u64, Vec<Value>) {
+    let at = Spot::of(Table::Sha1, b"key");
+    let key = Value::Binary(b"key".to_vec());
+    let op = [vec![4.into()], spot(at).to_vec(), vec![key, change.into(), delta]].concat();
+    let by_id = bench.id(by);
+    bench.whisper(by, &question(at.point(), &[by_id], change, op));
+    bench.answers(by).remove(0)
+}
+
+#[test]
+fn a_change_that_is_asked_for_again_does_not_overwrite_a_later_one() {
+    let map = |value: u64| Value::Map(vec![("a".into(), value.into())]);
+    let (mut bench, copier) = with_copier();
+    let other = bench.join_as(id(50), Kind::Rs2p);
+    // It says nothing, and so is not waited for.
+    bench.leave(copier);
+    assert_eq!(merge(&mut bench, other, 1, map(1)).1[3], map(1));
+    assert_eq!(merge(&mut bench, other, 2, map(2)).1[3], map(2));
+    let again = merge(&mut bench, other, 1, map(1)).1;
+    assert_eq!(again[3], map(2));
+    // Somebody sets the key, with none of it in what he sets.
+    let later = again[1].as_u64().unwrap() + 1;
+    let record = record(Table::Sha1, "key", later, 9, map(7));
+    bench.whisper(other, &keep(Table::Sha1, "key", id(50), 9, record));
+    bench.clear();
+    assert_eq!(merge(&mut bench, other, 1, map(1)).1[3], map(1));
+}
+
+#[test]
+fn a_copier_knows_which_changes_are_in_a_map() {
+    let map = |value: u64| Value::Map(vec![("a".into(), value.into())]);
+    let (mut bench, owner) = with_copier();
+    for (change, time) in [(1, NOW), (2, NOW + 1)] {
+        let record = record(Table::Sha1, "key", time, 9, map(change));
+        let from = [binary(id(50)), change.into()];
+        bench.whisper(
+            owner,
+            &[vec![COPY.into(), 0.into(), 1.into()], record, from.to_vec()].concat(),
+        );
+    }
+    // The owner dies, and this node takes its place.
+    bench.leave(owner);
+    let other = bench.join_as(id(50), Kind::Rs2p);
+    bench.clear();
+    let (_, answer) = merge(&mut bench, other, 1, map(1));
+    assert_eq!(answer, [8.into(), (NOW + 1).into(), binary(id(9)), map(2)]);
+    assert_eq!(merge(&mut bench, other, 3, map(3)).1[3], map(3));
+}
+
+#[test]
+fn a_change_goes_to_the_next_table_when_the_first_one_says_nothing() {
+    let (mut bench, owner) = with_owner();
+    let delta = vec![("a".into(), 1.into())];
+    let change = bench.call(|chord, now| chord.apply_delta(now, "key", delta.clone())).unwrap();
+    let mut merges = Vec::new();
+    for _ in 0..3 {
+        for (number, asked) in bench.questions(owner) {
+            if asked[0] == 1.into() {
+                bench.answer(owner, number, vec![1.into()]);
+            } else {
+                merges.push((number, asked));
+            }
+        }
+    }
+    for _ in 0..50 {
+        bench.run_for(Duration::from_millis(100));
+        merges.extend(bench.questions(owner).into_iter().filter(|(_, op)| op[0] == 4.into()));
+    }
+    let tables: Vec<u64> = merges.iter().map(|(_, op)| op[1].as_u64().unwrap()).collect();
+    assert_eq!(tables, [0, 0, 1]);
+    assert!(merges.iter().all(|(_, op)| op[4] == merges[0].1[4]), "it is the same change");
+    let merged = vec![8.into(), NOW.into(), binary(id(9)), Value::Map(delta.clone())];
+    bench.answer(owner, merges[2].0, merged);
+    for (number, _) in bench.questions(owner) {
+        bench.answer(owner, number, done());
+    }
+    assert_eq!(bench.write_of(change), Some(Ok(Some(Value::Map(delta)))));
 }
