@@ -159,9 +159,38 @@ impl<const N: usize> Distance<N> {
         8 * whole as u32 + rest
     }
 
-    /// Whether the bit with so many bits before it is set.
-    pub(crate) fn has_bit(&self, bit: u32) -> bool {
-        self.0[(bit / 8) as usize] & (0x80 >> (bit % 8)) != 0
+    /// Eight bytes from that on in which this bit is, as a number; behind the end there are zeros.
+    pub(crate) fn word(&self, bit: u32) -> u64 {
+        let rest = self.0.get((bit / 8) as usize..).unwrap_or_default();
+        if let Some(word) = rest.first_chunk() {
+            return u64::from_be_bytes(*word);
+        }
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        u64::from_be_bytes(word)
+    }
+
+    /// The first bit that is set, of this one and those after it.
+    pub(crate) fn next_one(&self, bit: u32) -> Option<u32> {
+        let mut at = (bit / 8) as usize;
+        let mut ones = *self.0.get(at)? & (0xff >> (bit % 8));
+        while ones == 0 {
+            at += 1;
+            ones = *self.0.get(at)?;
+        }
+        Some(8 * at as u32 + ones.leading_zeros())
+    }
+
+    /// The last bit that is not set, of those before this one.
+    pub(crate) fn last_zero(&self, bit: u32) -> Option<u32> {
+        let last = bit.checked_sub(1)?;
+        let mut at = (last / 8) as usize;
+        let mut zeros = !*self.0.get(at)? & (0xff << (7 - last % 8));
+        while zeros == 0 {
+            at = at.checked_sub(1)?;
+            zeros = !self.0[at];
+        }
+        Some(8 * at as u32 + 7 - zeros.trailing_zeros())
     }
 }
 

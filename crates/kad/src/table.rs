@@ -1,10 +1,10 @@
 //! The routing table: a bucket for each length of common prefix.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use std::vec;
 
 use crate::bucket::{Bucket, Update};
 use crate::key::{Distance, Key};
@@ -148,7 +148,7 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
             target: *target,
             from_own: self.own.distance(target),
             next: Next::Nearer(0),
-            sorted: Vec::new().into_iter(),
+            sorted: Vec::new(),
         }
     }
 
@@ -157,8 +157,8 @@ impl<A: Address, const N: usize> RoutingTable<A, N> {
     #[must_use]
     pub fn count_closer(&self, target: &Key<N>) -> usize {
         let from_own = self.own.distance(target);
-        let nearer = |(number, _): &(usize, &Bucket<A, N>)| from_own.has_bit(*number as u32);
-        self.buckets.iter().enumerate().filter(nearer).map(|(_, bucket)| bucket.len()).sum()
+        let nearer = iter::successors(from_own.next_one(0), |bit| from_own.next_one(bit + 1));
+        nearer.map_while(|bit| self.buckets.get(bit as usize)).map(Bucket::len).sum()
     }
 
     /// What is known of a node, if it is in the table.
@@ -238,37 +238,42 @@ pub struct Closest<'a, A, const N: usize = 20> {
     target: Key<N>,
     from_own: Distance<N>,
     next: Next,
-    sorted: vec::IntoIter<(Distance<N>, &'a Node<A, N>)>,
+    /// Of the bucket whose turn it is, farthest first: where its distance differs from those of
+    /// the bucket's others, in most cases, and the node.
+    sorted: Vec<(u64, &'a Node<A, N>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Next {
-    /// Upwards over buckets of nodes nearer than the own key.
-    Nearer(usize),
+    /// Upwards over buckets of nodes nearer than the own key: this one and those after it.
+    Nearer(u32),
     /// Downwards over the rest: those below this one.
-    Farther(usize),
+    Farther(u32),
 }
 
 impl<'a, A: Address, const N: usize> Closest<'a, A, N> {
-    fn next_bucket(&mut self) -> Option<&'a Bucket<A, N>> {
+    fn next_bucket(&mut self) -> Option<(u32, &'a Bucket<A, N>)> {
         let buckets = &self.table.buckets;
         loop {
-            match self.next {
-                Next::Nearer(number) if number < buckets.len() => {
+            let number = match self.next {
+                Next::Nearer(from) => {
+                    let number = self.from_own.next_one(from);
+                    let Some(number) = number.filter(|bit| (*bit as usize) < buckets.len()) else {
+                        self.next = Next::Farther(buckets.len() as u32);
+                        continue;
+                    };
                     self.next = Next::Nearer(number + 1);
-                    if self.from_own.has_bit(number as u32) && !buckets[number].is_empty() {
-                        return Some(&buckets[number]);
-                    }
+                    number
                 }
-                Next::Nearer(_) => self.next = Next::Farther(buckets.len()),
-                Next::Farther(0) => return None,
-                Next::Farther(above) => {
-                    let number = above - 1;
+                Next::Farther(below) => {
+                    let number = self.from_own.last_zero(below)?;
                     self.next = Next::Farther(number);
-                    if !self.from_own.has_bit(number as u32) && !buckets[number].is_empty() {
-                        return Some(&buckets[number]);
-                    }
+                    number
                 }
+            };
+            let bucket = buckets.get(number as usize)?;
+            if !bucket.is_empty() {
+                return Some((number, bucket));
             }
         }
     }
@@ -279,14 +284,18 @@ impl<'a, A: Address, const N: usize> Iterator for Closest<'a, A, N> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((_, node)) = self.sorted.next() {
+            if let Some((_, node)) = self.sorted.pop() {
                 return Some(node);
             }
-            let bucket = self.next_bucket()?;
-            let measured = bucket.nodes().map(|node| (self.target.distance(&node.id), node));
-            let mut sorted: Vec<_> = measured.collect();
-            sorted.sort_unstable_by_key(|(distance, _)| *distance);
-            self.sorted = sorted.into_iter();
+            let (number, bucket) = self.next_bucket()?;
+            let target = &self.target;
+            let distance = |node: &Node<A, N>| target.distance(&node.id);
+            let measured = bucket.nodes().map(|node| (distance(node).word(number), node));
+            self.sorted.extend(measured);
+            // Words compare several times as fast as distances, and are hardly ever the same.
+            self.sorted.sort_unstable_by(|(one, this), (two, that)| {
+                two.cmp(one).then_with(|| distance(that).cmp(&distance(this)))
+            });
         }
     }
 }
