@@ -94,9 +94,10 @@ fn run(
                 assert!(prompt.count() <= alpha, "alpha questions are under way on a path");
             }
         }
-        if under_way.is_empty() {
+        if lookup.is_done() {
             break;
         }
+        assert!(!under_way.is_empty(), "it is done when nobody is left to wait for");
         let at = order.next().unwrap().index(under_way.len());
         let (node, late) = under_way.swap_remove(at);
         let found = network.nodes.get(&node.id);
@@ -127,7 +128,6 @@ fn run(
             }
         }
     }
-    assert!(lookup.is_done(), "nothing is under way and nobody is to be asked");
     let closest = lookup.closest().map(|node| node.id).collect();
     Outcome { closest, questions, named: outcome }
 }
