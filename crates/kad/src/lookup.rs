@@ -38,8 +38,8 @@ const fn at_least(number: usize) -> NonZeroUsize {
 /// nearest nodes that have not failed have all answered.
 ///
 /// Liars could name ever nearer nodes without end. So a path asks at most sixteen times `k` nodes
-/// and one more for each bit of a key, some ten times what honest ones make it ask. Memory is
-/// bounded by that: eight times `k` candidates a path, those that are awaited aside, and one key
+/// and one more for each bit of a key, far more than honest ones make it ask. Memory is bounded by
+/// that: eight times `k` candidates a path, those that are awaited aside, and one key
 /// for each node that was heard of.
 ///
 /// ```
