@@ -5,6 +5,8 @@ use std::fmt;
 use rs2p_kad::Key;
 use sha1::{Digest as _, Sha1};
 
+use crate::share::FileInfo;
+
 /// The name of a value: the key under which it is filed, and the SHA-1 of its bytes.
 ///
 /// Several values may lie under one key. Most values have the index as their key; the description
@@ -34,6 +36,16 @@ impl ValueId {
     #[must_use]
     pub fn fits(&self, bytes: &[u8]) -> bool {
         sha1_of(bytes) == self.index
+    }
+
+    /// Whether these bytes have their place here: they are those that the name stands for, and
+    /// the key is their SHA-1 or, if they describe a file, the SHA-1 of that file.
+    ///
+    /// Nothing else ties a value to a key that is not its SHA-1, so nothing else is to be stored.
+    #[must_use]
+    pub fn belongs(&self, bytes: &[u8]) -> bool {
+        let is_of_key = || FileInfo::from_bytes(bytes).is_ok_and(|info| *info.hash() == self.key);
+        self.fits(bytes) && (self.key == self.index || is_of_key())
     }
 }
 
