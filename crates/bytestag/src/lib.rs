@@ -4,8 +4,10 @@ mod share;
 mod value;
 
 pub use share::{
-    Bencode, BencodeError, CollectionInfo, FileInfo, InfoError, Magnet, MagnetError, Topic,
-    TorrentDocument, TorrentError, safe_path,
+    Bencode, BencodeError, Catalog, CatalogChanges, CollectionInfo, FileInfo, HashedFile,
+    InfoError, Known, Magnet, MagnetError, Mark, Modified, PART_SIZE, PartHasher, PartSource,
+    ReadError, RecordError, Scan, ScanConfig, ScanNote, ScanProgress, SharedFile, SkipReason,
+    Topic, TorrentDocument, TorrentError, safe_path,
 };
 pub use value::ValueId;
 
