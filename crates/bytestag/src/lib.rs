@@ -1,14 +1,45 @@
 //! The Kademlia DHT of Bytestag over UDP, which stores the values themselves, and shared files.
 
+mod answer;
+mod calls;
+mod config;
+mod contents;
+mod datagram;
+mod downloads;
+mod error;
+mod event;
+mod get;
+mod join;
+mod load;
+mod machine;
+mod packet;
+mod put;
+mod rates;
+mod schedule;
+mod search;
 mod share;
+mod status;
+mod stream;
+mod upkeep;
+mod uploads;
 mod value;
+mod values;
 
+pub use config::{DhtConfig, MAX_VALUE};
+pub use contents::{Contents, Library, MemoryContents};
+pub use datagram::{DatagramError, MAX_INFLATED, MAX_RECEIVED, MAX_SENT};
+pub use error::{ContentsError, GetError, PutError, ReachError};
+pub use event::{Copies, DhtEvent, Found, Got};
+pub use machine::Dht;
+pub use packet::{Contact, Entry, MAX_INLINE, NETWORK};
 pub use share::{
     Bencode, BencodeError, Catalog, CatalogChanges, CollectionInfo, FileInfo, HashedFile,
     InfoError, Known, Magnet, MagnetError, Mark, Modified, PART_SIZE, PartHasher, PartSource,
     ReadError, RecordError, Scan, ScanConfig, ScanNote, ScanProgress, SharedFile, SkipReason,
     Topic, TorrentDocument, TorrentError, safe_path,
 };
+pub use status::{Counts, DhtStatus};
 pub use value::ValueId;
+pub use values::Record;
 
 pub use rs2p_kad::Key;

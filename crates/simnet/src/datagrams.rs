@@ -15,6 +15,11 @@ const LARGEST: usize = 65_527;
 
 impl<M: Machine> Sim<M> {
     pub(crate) fn send_datagram(&mut self, from: NodeIndex, to: SocketAddr, data: Bytes) {
+        // Nodes have an address of each family, and answers come from the one that was asked.
+        let sent_from = match to {
+            SocketAddr::V4(_) => SocketAddr::V4(from.address_v4()),
+            SocketAddr::V6(_) => from.socket_address(),
+        };
         let target = self.at_socket_address(to).filter(|_| data.len() <= LARGEST);
         let Some(to) = target else {
             self.counts.datagrams_lost += 1;
@@ -36,8 +41,7 @@ impl<M: Machine> Sim<M> {
                 late += draws.between(0, fate.held_up);
             }
             if !is_lost {
-                let happening =
-                    Happening::Datagram { from: from.socket_address(), to, data: data.clone() };
+                let happening = Happening::Datagram { from: sent_from, to, data: data.clone() };
                 self.wheel.push(self.now + latency + late, happening);
             }
         }

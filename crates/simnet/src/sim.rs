@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use rs2p_base::{DialError, DialId, Endpoint, Input, LinkId, Machine, Output, Time};
 use rs2p_wire::Limits;
@@ -22,12 +22,20 @@ pub struct NodeIndex(pub u32);
 impl NodeIndex {
     /// Addresses are of the range for documentation (RFC 3849).
     const PREFIX: u128 = 0x2001_0db8 << 96;
+    /// Of the range for private networks (RFC 1918), which has room for sixteen million.
+    const PREFIX_V4: u32 = 10 << 24;
     const PORT: u16 = 4_444;
 
     /// The address at which the node is dialled.
     #[must_use]
     pub fn address(self) -> Endpoint {
         self.socket_address().into()
+    }
+
+    /// The address from which its datagrams over IPv4 come, and to which they go.
+    #[must_use]
+    pub fn address_v4(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::from(Self::PREFIX_V4 | self.0), Self::PORT)
     }
 
     pub(crate) fn socket_address(self) -> SocketAddr {
@@ -167,8 +175,10 @@ impl<M: Machine> Sim<M> {
     }
 
     pub(crate) fn at_socket_address(&self, address: SocketAddr) -> Option<NodeIndex> {
-        let IpAddr::V6(ip) = address.ip() else { return None };
-        let index = u32::try_from(u128::from(ip) ^ NodeIndex::PREFIX).ok()?;
+        let index = match address.ip() {
+            IpAddr::V6(ip) => u32::try_from(u128::from(ip) ^ NodeIndex::PREFIX).ok()?,
+            IpAddr::V4(ip) => u32::from(ip) ^ NodeIndex::PREFIX_V4,
+        };
         let is_there = address.port() == NodeIndex::PORT && (index as usize) < self.nodes.len();
         is_there.then_some(NodeIndex(index))
     }

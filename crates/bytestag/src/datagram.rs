@@ -1,0 +1,162 @@
+//! Datagrams: one zlib stream that holds one JSON object.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// A JSON object, as a datagram holds it.
+pub(crate) type Object = Map<String, Value>;
+
+/// The most that is read, in bytes: what fits into a UDP datagram over IPv4.
+pub const MAX_RECEIVED: usize = 65_507;
+
+/// The most that a datagram may hold once inflated, in bytes. A chunk of the largest datagram is
+/// well below it; a small one that inflates without end is not.
+pub const MAX_INFLATED: usize = 256 * 1024;
+
+/// The most that is sent, in bytes: old nodes read no more (spec, section 15, rule 3).
+pub const MAX_SENT: usize = 8_192;
+
+/// Why a datagram is none of this protocol. It is dropped, and costs its sender nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// Longer than [`MAX_RECEIVED`].
+    #[error("longer than {MAX_RECEIVED} bytes")]
+    TooLong,
+    /// It is no zlib stream, or one that was cut or damaged.
+    #[error("no whole zlib stream")]
+    Compression,
+    /// It inflates to more than [`MAX_INFLATED`].
+    #[error("inflates to more than {MAX_INFLATED} bytes")]
+    TooLarge,
+    /// What was compressed is no JSON object, or one nested too deeply.
+    #[error("no JSON object")]
+    Json,
+}
+
+/// Reads a datagram.
+pub(crate) fn decode(datagram: &[u8]) -> Result<Object, DatagramError> {
+    if datagram.len() > MAX_RECEIVED {
+        return Err(DatagramError::TooLong);
+    }
+    CODEC.with_borrow_mut(|codec| {
+        let text = codec.inflate(datagram)?;
+        serde_json::from_slice(text).map_err(|_| DatagramError::Json)
+    })
+}
+
+/// Writes a datagram.
+pub(crate) fn encode(object: &Object) -> Bytes {
+    CODEC.with_borrow_mut(|codec| codec.deflate(object))
+}
+
+thread_local! {
+    /// What a compressor needs is large and the same for all nodes, so they share it. Nothing of
+    /// one datagram is left in it for the next.
+    static CODEC: RefCell<Codec> = RefCell::new(Codec::new());
+}
+
+struct Codec {
+    compress: Compress,
+    decompress: Decompress,
+    text: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Codec {
+    fn new() -> Self {
+        Self {
+            compress: Compress::new(Compression::fast(), true),
+            decompress: Decompress::new(true),
+            text: Vec::new(),
+            packed: Vec::new(),
+        }
+    }
+
+    fn inflate(&mut self, datagram: &[u8]) -> Result<&[u8], DatagramError> {
+        self.decompress.reset(true);
+        self.text.clear();
+        self.text.reserve(4 * datagram.len().max(256));
+        loop {
+            let read = self.decompress.total_in() as usize;
+            let rest = &datagram[read.min(datagram.len())..];
+            let before = self.text.len();
+            let status = self
+                .decompress
+                .decompress_vec(rest, &mut self.text, FlushDecompress::None)
+                .map_err(|_| DatagramError::Compression)?;
+            if self.text.len() > MAX_INFLATED {
+                return Err(DatagramError::TooLarge);
+            }
+            if status == Status::StreamEnd {
+                return Ok(&self.text);
+            }
+            let stands = self.decompress.total_in() as usize == read && self.text.len() == before;
+            if self.text.len() < self.text.capacity() && (rest.is_empty() || stands) {
+                return Err(DatagramError::Compression);
+            }
+            self.text.reserve(self.text.len().max(1_024));
+        }
+    }
+
+    fn deflate(&mut self, object: &Object) -> Bytes {
+        self.text.clear();
+        // Writing into memory does not fail, and the keys of an object are texts.
+        if serde_json::to_writer(&mut self.text, object).is_err() {
+            return Bytes::new();
+        }
+        self.compress.reset();
+        self.packed.clear();
+        // Deflate stores what it cannot shrink, so this is always enough.
+        self.packed.reserve(self.text.len() + self.text.len() / 1_000 + 64);
+        let done = self.compress.compress_vec(&self.text, &mut self.packed, FlushCompress::Finish);
+        debug_assert_eq!(done.ok(), Some(Status::StreamEnd));
+        Bytes::copy_from_slice(&self.packed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_small_datagram_that_inflates_without_end_is_refused() {
+        let mut bomb = Object::new();
+        bomb.insert("pad".into(), Value::String("x".repeat(MAX_INFLATED)));
+        let datagram = encode(&bomb);
+        assert!(datagram.len() < 8_000);
+        assert_eq!(decode(&datagram), Err(DatagramError::TooLarge));
+    }
+
+    #[test]
+    fn a_datagram_cut_anywhere_is_refused() {
+        let mut object = Object::new();
+        object.insert("rpc".into(), Value::String("ping".into()));
+        let datagram = encode(&object);
+        for length in 0..datagram.len() {
+            assert!(decode(&datagram[..length]).is_err(), "cut to {length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(text in ".{0,400}", number: i64, bytes in 0usize..20_000) {
+            let mut object = Object::new();
+            object.insert("text".into(), Value::String(text));
+            object.insert("number".into(), number.into());
+            object.insert("long".into(), Value::String("ab c".repeat(bytes)));
+            prop_assert_eq!(decode(&encode(&object)).unwrap(), object);
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = decode(&bytes);
+        }
+    }
+}

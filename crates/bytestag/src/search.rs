@@ -1,0 +1,156 @@
+//! Lookups: of the nodes nearest to a key, and of the values under it.
+
+use rs2p_base::{RequestId, Time};
+use rs2p_kad::{Key, Lookup};
+use std::net::SocketAddrV4;
+
+use crate::calls::Purpose;
+use crate::event::Found;
+use crate::machine::Dht;
+use crate::packet::{Answer, Ask, Contact, Entry};
+use crate::value::ValueId;
+
+/// Nodes that one lookup asks at most. An honest network of a million nodes needs some sixty; what
+/// needs more is led on by liars.
+const MAX_ASKED: usize = 400;
+
+/// Different entries of values that one lookup takes note of.
+const MAX_ENTRIES: usize = 1_024;
+
+/// A lookup under way.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) lookup: Lookup<SocketAddrV4>,
+    wants: Wants,
+    asked: usize,
+    answers: usize,
+    under_way: usize,
+    entries: Vec<(Entry, usize)>,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Nodes near to the key.
+    Nodes,
+    /// Values under the key, of this index or any.
+    Values(Option<Key>),
+}
+
+/// A node that says it has a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Holder {
+    pub(crate) node: Contact,
+    /// It knows the extensions.
+    pub(crate) extended: bool,
+}
+
+impl Search {
+    pub(crate) fn new(dht: &Dht, key: Key, wants: Wants) -> Self {
+        let start = dht.table.closest(&key).take(dht.config.lookup.k.get()).copied();
+        let mut lookup = Lookup::new(key, dht.config.lookup, start);
+        lookup.exclude(dht.id);
+        Self { lookup, wants, asked: 0, answers: 0, under_way: 0, entries: Vec::new() }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        *self.lookup.target()
+    }
+
+    fn ask(&self) -> Ask {
+        let key = self.key();
+        match self.wants {
+            Wants::Nodes => Ask::FindNode { key },
+            Wants::Values(index) => Ask::FindValue { key, index },
+        }
+    }
+
+    /// Asks those whose turn it is.
+    pub(crate) fn step(&mut self, dht: &mut Dht, now: Time, request: RequestId) {
+        while self.asked < MAX_ASKED {
+            let Some(node) = self.lookup.next() else { return };
+            self.asked += 1;
+            self.under_way += 1;
+            let patience = dht.config.patience;
+            let ask = self.ask();
+            let to = (node.address, Some(node.id));
+            dht.call(now, to, &ask, patience, Purpose::Search(request));
+        }
+    }
+
+    /// A node answered. The entries that it told of, and whether it has to be asked once more for
+    /// nodes, since it told of values instead.
+    pub(crate) fn on_answer(&mut self, node: &Contact, answer: &Answer) -> Option<Ask> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let entries = answer.entries.as_deref().unwrap_or_default();
+        let of_key = entries.iter().filter(|entry| entry.id.key == self.key());
+        let told: Vec<Entry> = of_key.copied().collect();
+        for entry in told {
+            match self.entries.iter().position(|(known, _)| *known == entry) {
+                Some(at) => self.entries[at].1 += 1,
+                None if self.entries.len() < MAX_ENTRIES => self.entries.push((entry, 1)),
+                None => {}
+            }
+        }
+        match &answer.nodes {
+            Some(nodes) => {
+                self.answers += 1;
+                let is_near = node.address.ip().is_loopback();
+                let usable = nodes.iter().filter(|told| is_usable(told, is_near));
+                self.lookup.answered(&node.id, usable.copied());
+                None
+            }
+            None if answer.entries.is_some() => {
+                self.under_way += 1;
+                Some(Ask::FindNode { key: self.key() })
+            }
+            None => {
+                self.lookup.failed(&node.id);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn on_delay(&mut self, node: &Key) {
+        self.lookup.delayed(node);
+    }
+
+    pub(crate) fn on_silence(&mut self, node: &Key) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.lookup.failed(node);
+    }
+
+    /// Whether nothing more is to come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.lookup.is_done() || self.under_way == 0
+    }
+
+    /// How many nodes answered.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// The index that a value under the key is fetched by: that which equals the key, else the one
+    /// told by most.
+    pub(crate) fn likely(&self, except: impl Fn(&ValueId) -> bool) -> Option<ValueId> {
+        let told = self.entries.iter().filter(|(entry, _)| !except(&entry.id));
+        let rank = |(entry, count): &&(Entry, usize)| (entry.id.key == entry.id.index, *count);
+        told.max_by_key(rank).map(|(entry, _)| entry.id)
+    }
+
+    pub(crate) fn found(&self, k: usize) -> Found {
+        Found {
+            nodes: self.lookup.closest().take(k).copied().collect(),
+            values: self.entries.clone(),
+            hops: self.lookup.hops(),
+            asked: self.asked,
+        }
+    }
+}
+
+/// Whether a node that another tells of may be asked at all (spec, D18).
+fn is_usable(node: &Contact, teller_is_near: bool) -> bool {
+    let ip = node.address.ip();
+    let is_loopback_from_outside = ip.is_loopback() && !teller_is_near;
+    !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || is_loopback_from_outside)
+}
