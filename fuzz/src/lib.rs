@@ -1,11 +1,12 @@
-//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire` and `rs2p-sync`,
-//! which run them over the committed seeds and over arbitrary input without a fuzzer.
+//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire`, `rs2p-sync` and
+//! `rs2p-chord`, which run them over the committed seeds and over arbitrary input without a fuzzer.
 
 #[expect(dead_code, reason = "the tests beside it use more of it")]
 #[path = "../../crates/sync/tests/sync/bench.rs"]
 mod bench;
 #[path = "../../crates/wire/tests/bodies/mod.rs"]
 mod bodies;
+mod dht;
 #[path = "../../crates/sync/tests/sync/fuzzed.rs"]
 mod fuzzed;
 
@@ -32,4 +33,9 @@ pub fn base58(input: &[u8]) {
 /// Steps of a user and of peers of a replicated dictionary.
 pub fn sync(input: &[u8]) {
     fuzzed::sync(input);
+}
+
+/// Steps of a user of a DHT and of peers of every kind.
+pub fn chord(input: &[u8]) {
+    dht::fuzzed::chord(input);
 }

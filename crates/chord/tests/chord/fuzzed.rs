@@ -1,15 +1,16 @@
 //! Whatever comes from peers of every kind: nothing breaks, nothing grows beyond its bounds, and a
 //! user is told the end of all that he begins.
+//!
+//! The fuzz target `chord` runs this body; so do the tests here, over the committed seeds and over
+//! arbitrary input.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
 use rs2p_chord::{ChordConfig, ChordEvent, Spot, Table};
 use rs2p_wire::{MainFlag, SubFlag, Value};
 
-use crate::bench::{
+use super::bench::{
     ANSWER, BEGIN, Bench, COPY, Kind, RING, binary, fetch, id, keep, question, record, spot,
 };
 
@@ -115,6 +116,26 @@ fn garble(value: &mut Value, how: u8, path: &[u8]) {
 /// A step of somebody's: what, about what, and how it is spoiled.
 type Action = (u8, u8, u8, u8, Option<(u8, Vec<u8>)>);
 
+/// As many steps as an input is read for.
+const STEPS: usize = 200;
+
+/// Runs steps that are read from `input`, and panics when a promise is broken.
+pub(crate) fn chord(input: &[u8]) {
+    let Some((first, mut rest)) = input.split_first() else { return };
+    let mut take = || rest.split_off_first().copied();
+    let mut actions: Vec<Action> = Vec::new();
+    while actions.len() < STEPS
+        && let (Some(who), Some(step), Some(key), Some(extra)) = (take(), take(), take(), take())
+    {
+        let spoiled = take().filter(|how| how % 2 == 1).map(|how| {
+            let path = std::iter::from_fn(&mut take).take(1 + usize::from(how / 64)).collect();
+            (how / 2, path)
+        });
+        actions.push((who, step, key % 20, extra, spoiled));
+    }
+    run(&actions, first % 2 == 0);
+}
+
 fn run(actions: &[Action], joins: bool) {
     let config = ChordConfig {
         joins,
@@ -214,39 +235,67 @@ fn run(actions: &[Action], joins: bool) {
     assert!(again.chord.records().eq(bench.chord.records()));
 }
 
-fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let spoiled = proptest::option::of((any::<u8>(), vec(any::<u8>(), 1..4)));
-    vec((any::<u8>(), any::<u8>(), 0..20_u8, any::<u8>(), spoiled), 0..120)
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
-    fn nothing_that_peers_say_breaks_a_member(actions in actions()) {
-        run(&actions, true);
+    fn the_seeds_break_nothing() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/chord");
+        let mut count = 0;
+        for entry in std::fs::read_dir(directory).unwrap() {
+            chord(&std::fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0);
     }
 
     #[test]
-    fn nothing_that_peers_say_breaks_who_only_uses_the_network(actions in actions()) {
-        run(&actions, false);
+    fn any_bytes_are_steps() {
+        chord(&[]);
+        chord(&[1; 3]);
+        chord(&[0; 5_000]);
     }
-}
 
-/// What an honest peer says is understood, else the tests above try nothing.
-#[test]
-fn the_messages_that_are_spoiled_make_sense_before() {
-    let (mut bench, peer) = Bench::in_ring(ChordConfig::default(), 50);
-    let old = bench.join_as(id(7), Kind::Js2p);
-    for step in 0..28 {
-        for extra in [1, 2, 3] {
-            if step == 13 {
-                continue;
+    fn actions() -> impl Strategy<Value = Vec<Action>> {
+        let spoiled = proptest::option::of((any::<u8>(), vec(any::<u8>(), 1..4)));
+        vec((any::<u8>(), any::<u8>(), 0..20_u8, any::<u8>(), spoiled), 0..120)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nothing_that_peers_say_breaks_a_member(actions in actions()) {
+            run(&actions, true);
+        }
+
+        #[test]
+        fn nothing_that_peers_say_breaks_who_only_uses_the_network(actions in actions()) {
+            run(&actions, false);
+        }
+    }
+
+    /// What an honest peer says is understood, else the tests above try nothing.
+    #[test]
+    fn the_messages_that_are_spoiled_make_sense_before() {
+        let (mut bench, peer) = Bench::in_ring(ChordConfig::default(), 50);
+        let old = bench.join_as(id(7), Kind::Js2p);
+        for step in 0..28 {
+            for extra in [1, 2, 3] {
+                if step == 13 {
+                    continue;
+                }
+                let by = if step < 22 { peer } else { old };
+                let message = valid(step, 5, extra);
+                bench.whisper(by, &message);
+                assert_eq!(bench.counts().malformed, 0, "{step}: {message:?}");
             }
-            let by = if step < 22 { peer } else { old };
-            let message = valid(step, 5, extra);
-            bench.whisper(by, &message);
-            assert_eq!(bench.counts().malformed, 0, "{step}: {message:?}");
         }
     }
 }
