@@ -295,6 +295,16 @@ impl Link {
         }
     }
 
+    /// Asks the peer whom it knows. py2p tells by the same answer what it has read, and answers do not
+    /// say to which question they belong: it is asked once at a time.
+    pub fn ask_for_peers(&mut self, now: Time) {
+        let is_open = self.peer.is_some() && !self.closing;
+        let is_asked = self.seldom.window.as_ref().is_some_and(|window| window.is_asked());
+        if is_open && !is_asked {
+            self.ask(now);
+        }
+    }
+
     /// Closes the link once what waits for it is sent. Nothing is heard or said on it any more.
     ///
     /// Not without a handshake: py2p never recovers from a listed peer that hangs up before its
@@ -406,9 +416,16 @@ impl Link {
     }
 
     fn ask_what_is_read(&mut self, now: Time) {
-        let window = self.seldom.window.as_mut().filter(|window| window.wants_to_ask());
-        let Some(window) = window else { return };
-        window.on_asked(now);
+        if self.seldom.window.as_ref().is_some_and(|window| window.wants_to_ask()) {
+            self.ask(now);
+        }
+    }
+
+    fn ask(&mut self, now: Time) {
+        if let Some(window) = &mut self.seldom.window {
+            window.on_asked(now);
+        }
+        // py2p understands the star as binary only (spec section 13, py2p 1).
         let payload = [SubFlag::Request.into(), self.form().value("*")];
         self.tell(now, MainFlag::Whisper, self.form(), &payload);
     }

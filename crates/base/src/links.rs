@@ -211,6 +211,13 @@ impl Links {
         self.drain(link);
     }
 
+    /// Asks a peer whom it knows: see [`Link::ask_for_peers`].
+    pub fn ask_for_peers(&mut self, now: Time, link: LinkId) {
+        let Some(via) = self.links.get_mut(&link) else { return };
+        via.ask_for_peers(now);
+        self.drain(link);
+    }
+
     /// Takes in a message, and gives it back when it is for the layer above: the short way past
     /// the queue, for a layer that looks at [`Input::Message`] itself.
     pub fn handle_message(&mut self, now: Time, link: LinkId, message: Message) -> Option<Message> {

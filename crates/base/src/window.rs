@@ -51,6 +51,11 @@ impl Window {
         self.asked.is_none() && !self.held.is_empty()
     }
 
+    /// Whether an answer is due.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     pub(crate) fn on_asked(&mut self, now: Time) {
         self.asked = Some(now);
     }

@@ -54,12 +54,7 @@ impl Mesh {
     }
 
     pub(crate) fn request_peers_of(&mut self, now: Time, link: LinkId) {
-        let Some(form) = self.links.get(link).map(Link::form) else { return };
-        // py2p understands the star as binary only (spec section 13, py2p 1).
-        let mut writer = self.whisper_writer(now, form, 2, 4);
-        writer.unsigned(SubFlag::Request.into());
-        writer.id("*", form);
-        self.tell_written(now, link, writer);
+        self.links.ask_for_peers(now, link);
     }
 
     /// Sends a peer the list of the others.

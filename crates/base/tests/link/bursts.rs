@@ -79,6 +79,26 @@ fn the_list_that_answers_the_handshake_is_no_answer_to_the_question() {
     assert_eq!(left(&mut end), ["0002", "0003", "?"]);
 }
 
+/// Its answers do not say to which question they belong.
+#[test]
+fn py2p_is_never_asked_twice_at_a_time() {
+    let mut end = with_peer(&greeting(IdForm::Bin));
+    assert!(say(&mut end, 10_000, 0, 250));
+    end.link.ask_for_peers(at(10_010));
+    end.link.ask_for_peers(at(10_010));
+    end.advance(at(10_010));
+    assert_eq!(left(&mut end), ["?"]);
+    // That answer says what has been read, too.
+    assert!(!say(&mut end, 10_020, 1, 800));
+    end.receive(at(10_050), &bytes(&peers_list()));
+    assert_eq!(left(&mut end), ["0001"]);
+    assert!(!say(&mut end, 10_060, 2, 800));
+    assert_eq!(left(&mut end), ["?"]);
+    end.link.ask_for_peers(at(10_070));
+    end.advance(at(10_070));
+    assert!(left(&mut end).is_empty());
+}
+
 #[test]
 fn a_frame_larger_than_a_piece_goes_alone() {
     let mut end = with_peer(&greeting(IdForm::Bin));
