@@ -68,6 +68,8 @@ pub struct Chord {
     /// The latest time of a write of this node's own.
     pub(crate) latest_own: u64,
     pub(crate) counts: ChordCounts,
+    /// Whether nothing is done now and then to keep the ring in order.
+    upkeep_is_paused: bool,
     pub(crate) rng: Xoshiro256PlusPlus,
 }
 
@@ -80,6 +82,8 @@ pub(crate) enum Timer {
     Leave,
     /// The successor is to be asked how things stand.
     Stabilise,
+    /// Further successors are to be dialled if nearer ones still do not answer.
+    Dial,
     /// Somebody at random is to be asked whether there is another ring.
     Merge,
     /// A finger is to be looked up.
@@ -96,6 +100,14 @@ pub(crate) enum Timer {
     Audit,
     /// An answer to a py2p peer is due.
     Answer,
+}
+
+impl Timer {
+    /// Whether it keeps the ring in order, and no question waits for it.
+    fn is_periodic(self) -> bool {
+        use Timer::{Audit, Compare, Finger, Merge, Stabilise, Sweep};
+        matches!(self, Stabilise | Merge | Finger | Compare | Sweep | Audit)
+    }
 }
 
 /// Nodes in a peers list to another rs2p node, which finds more by lookups.
@@ -145,6 +157,7 @@ impl Chord {
             timers,
             latest_own: 0,
             counts: ChordCounts::default(),
+            upkeep_is_paused: false,
             rng,
         };
         chord.choose_greeting();
@@ -173,6 +186,19 @@ impl Chord {
     #[must_use]
     pub fn ring(&self) -> Option<&Ring<NodeId>> {
         self.ring.as_ref()
+    }
+
+    /// Leaves out what a member does now and then to keep the ring in order, or takes it up again:
+    /// asking its successor, looking up fingers and other rings, comparing and auditing copies. What
+    /// a question runs into is seen to all the same. To measure how far lookups get without it; a
+    /// node that goes on like that does not stay in the ring.
+    pub fn pause_upkeep(&mut self, now: Time, pauses: bool) {
+        let ends = self.upkeep_is_paused && !pauses;
+        self.upkeep_is_paused = pauses;
+        if ends && self.ring.is_some() {
+            self.begin_upkeep(now);
+        }
+        self.settle(now);
     }
 
     /// How the node is doing.
@@ -326,10 +352,14 @@ impl Layer for Chord {
 
     fn on_timeout(&mut self, now: Time) {
         while let Some(timer) = self.timers.pop_due(now) {
+            if self.upkeep_is_paused && timer.is_periodic() {
+                continue;
+            }
             match timer {
                 Timer::Join => self.try_to_join(now),
                 Timer::Leave => self.go_on_leaving(now),
                 Timer::Stabilise => self.stabilise(now),
+                Timer::Dial => self.dial_neighbours(now),
                 Timer::Merge => self.look_for_another_ring(now),
                 Timer::Finger => self.look_up_finger(now),
                 Timer::Compare => self.compare_copies(now),

@@ -34,14 +34,18 @@ const SPARE: usize = 4;
 const MAX_CONTACTS: usize = 512;
 /// Nodes that wait for a link to be asked or told something, each; and dials under way.
 const MAX_WANTED: usize = 32;
+/// How long a dial of a successor may take before the next one in the list is dialled, too; and how
+/// many of them may be under way, by the successors to which a member keeps links.
+const SLOW: Duration = Duration::from_secs(1);
+const AT_ONCE: usize = 3;
 
 /// Links that are wanted.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
     pub(crate) has_seeds: bool,
     contacts: VecMap<NodeId, Endpoint>,
-    /// Dials under way, and whom they should lead to.
-    dialling: BTreeMap<RequestId, NodeId>,
+    /// Dials under way, whom they should lead to, and since when.
+    dialling: BTreeMap<RequestId, (NodeId, Time)>,
     /// Nodes to which this one has opened a link, and when.
     opened: VecMap<NodeId, Time>,
     /// Nodes that are to be asked, or told, something once there is a link.
@@ -94,6 +98,11 @@ impl Upkeep {
         self.to_hint.retain(|_, since| now.since(*since) < STALE);
     }
 
+    fn dialled_since(&self, node: NodeId) -> Option<Time> {
+        let mut dials = self.dialling.values();
+        dials.find(|(dialled, _)| *dialled == node).map(|(_, since)| *since)
+    }
+
     pub(crate) fn linked_fingers(&self, peers: &VecMap<NodeId, Neighbour>) -> usize {
         self.fingers.values().filter(|finger| peers.contains_key(finger)).count()
     }
@@ -114,7 +123,14 @@ impl Chord {
     }
 
     pub(crate) fn end_upkeep(&mut self) {
-        for timer in [Timer::Stabilise, Timer::Finger, Timer::Merge, Timer::Compare, Timer::Audit] {
+        for timer in [
+            Timer::Stabilise,
+            Timer::Finger,
+            Timer::Merge,
+            Timer::Compare,
+            Timer::Audit,
+            Timer::Dial,
+        ] {
             self.timers.set(timer, None);
         }
         self.upkeep.fingers.clear();
@@ -177,7 +193,7 @@ impl Chord {
         if id == self.id()
             || self.peers.contains_key(&id)
             || self.upkeep.dialling.len() >= MAX_WANTED
-            || self.upkeep.dialling.values().any(|dialled| *dialled == id)
+            || self.upkeep.dialled_since(id).is_some()
         {
             return;
         }
@@ -187,7 +203,7 @@ impl Chord {
             return;
         }
         let request = self.stack.below.connect(now, address);
-        self.upkeep.dialling.insert(request, id);
+        self.upkeep.dialling.insert(request, (id, now));
     }
 
     /// A dial has ended. Whether it was this layer's.
@@ -197,7 +213,7 @@ impl Chord {
         request: RequestId,
         reached: Option<NodeId>,
     ) -> bool {
-        let Some(wanted) = self.upkeep.dialling.remove(&request) else { return false };
+        let Some((wanted, _)) = self.upkeep.dialling.remove(&request) else { return false };
         if reached == Some(wanted) {
             self.upkeep.opened.insert(wanted, now);
         } else if !self.peers.contains_key(&wanted) {
@@ -227,8 +243,9 @@ impl Chord {
         let is_near = ring.successors().iter().take(self.near()).any(|it| *it == peer);
         if is_near {
             self.upkeep.hurry();
+            self.dial_neighbours(now);
         }
-        if is_near || self.upkeep.fingers.values().any(|finger| *finger == peer) {
+        if self.upkeep.fingers.values().any(|finger| *finger == peer) {
             self.want(now, peer);
         }
     }
@@ -237,7 +254,9 @@ impl Chord {
     /// opens one of its own.
     fn let_go(&mut self, now: Time) {
         let Some(ring) = self.ring.as_ref() else { return };
-        let near = ring.successors().iter().take(self.near() + 1);
+        // Those before them may be dead, and not known to be.
+        let linked = ring.successors().iter().filter(|id| self.peers.contains_key(id));
+        let near = linked.take(self.near() + 1);
         let mut needed: Vec<NodeId> = near.copied().chain(ring.predecessor()).collect();
         needed.extend(self.upkeep.fingers.values());
         needed.extend(self.upkeep.shortcuts.keys());
@@ -264,11 +283,43 @@ impl Chord {
 
     /// Links to the next members.
     pub(crate) fn want_neighbours(&mut self, now: Time) {
-        let Some(ring) = self.ring.as_ref() else { return };
-        let near: Vec<NodeId> = ring.successors().iter().take(self.near()).copied().collect();
-        near.into_iter().for_each(|id| self.want(now, id));
+        self.dial_neighbours(now);
         self.upkeep.forget_stale(now);
         self.let_go(now);
+    }
+
+    /// Dials the next members, and while some of them let it wait, as many further down the list: a
+    /// host that is gone without a word says nothing, and its neighbours may be gone, too.
+    pub(crate) fn dial_neighbours(&mut self, now: Time) {
+        let Some(ring) = self.ring.as_ref() else { return };
+        let (near, most) = (self.near(), AT_ONCE * self.near());
+        let (mut hopeful, mut under_way) = (0, 0);
+        let mut to_dial = Vec::new();
+        let mut look: Option<Time> = None;
+        for id in ring.successors() {
+            if hopeful >= near || under_way >= most {
+                break;
+            }
+            if let Some(peer) = self.peers.get(id) {
+                hopeful += usize::from(!peer.is_silent);
+                continue;
+            }
+            let since = self.upkeep.dialled_since(*id);
+            if since.is_none() && !self.upkeep.contacts.contains_key(id) {
+                continue;
+            }
+            under_way += 1;
+            let slow_at = since.unwrap_or(now) + SLOW;
+            if slow_at > now {
+                hopeful += 1;
+                look = Some(look.map_or(slow_at, |look| look.min(slow_at)));
+            }
+            if since.is_none() {
+                to_dial.push(*id);
+            }
+        }
+        to_dial.into_iter().for_each(|id| self.want(now, id));
+        self.timers.set(Timer::Dial, look);
     }
 
     /// Looks up the next finger: the largest first, down to those that neighbours are nearer than.

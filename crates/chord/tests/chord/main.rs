@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod bench;
+mod dialling;
 mod durability;
 mod fuzzed;
 mod lies;
