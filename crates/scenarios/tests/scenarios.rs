@@ -126,6 +126,11 @@ fn chord_path_holds() {
 }
 
 #[test]
+fn chord_paper_holds() {
+    assert_holds("chord/paper", 20, 1..2);
+}
+
+#[test]
 fn chord_flood_holds() {
     assert_holds("chord/flood", 30, 1..3);
 }

@@ -15,7 +15,9 @@ use hdrhistogram::Histogram;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rs2p_base::{NodeId, RequestId};
-use rs2p_chord::{Chord, ChordConfig, ChordEvent, MemoryStorage, Path, Storage as _, WriteError};
+use rs2p_chord::{
+    Chord, ChordConfig, ChordEvent, MemoryStorage, Path, Storage as _, Table, WriteError,
+};
 use rs2p_mesh::Birth;
 use rs2p_simnet::{
     Broken, Distribution, NewNode, NodeIndex, Tamper, Trial, Vocabulary, World, stream,
@@ -50,6 +52,8 @@ pub struct ChordLayer {
     open: BTreeMap<(NodeIndex, u64, RequestId), Open>,
     /// Phases that have begun.
     phases: u64,
+    /// Whether nodes leave out periodic repair.
+    is_frozen: bool,
     /// Up to when the ring may be out of order.
     lenient_until: u64,
     phase: Phase,
@@ -71,6 +75,8 @@ struct Open {
     write: Option<WriteId>,
     /// Whether it has to find all that was acknowledged before it began.
     is_strict: bool,
+    /// Whom the key's positions belonged to when it began, if that is what is looked up.
+    owners: [Option<NodeId>; Table::ALL.len()],
 }
 
 /// What has happened in a phase.
@@ -166,11 +172,13 @@ impl ChordLayer {
         }
     }
 
-    fn on_explained(&mut self, world: &World<Node>, paths: &[Path]) {
-        for path in paths {
+    fn on_explained(&mut self, world: &World<Node>, open: Open, paths: &[Path]) {
+        for (path, before) in paths.iter().zip(open.owners) {
             self.phase.lookups += 1;
+            // Whom it belonged to meanwhile may have answered, and be gone.
             let owner = self.circle.owner(world, path.position.point());
-            if owner.is_none() || path.hops.last().copied() != owner {
+            let found = path.hops.last().copied();
+            if found.is_none() || found != owner && found != before {
                 continue;
             }
             let hops = path.hops.len() as u64 - 1;
@@ -193,7 +201,7 @@ impl ChordLayer {
         let Some(open) = self.open.remove(&key) else { return Ok(()) };
         match (event, result) {
             (ChordEvent::Written { result, .. }, _) => self.on_written(now, open, result),
-            (ChordEvent::Explained { paths, .. }, _) => self.on_explained(world, paths),
+            (ChordEvent::Explained { paths, .. }, _) => self.on_explained(world, open, paths),
             (_, Ok(value)) => return self.on_read(world, node, open, value.as_ref()),
             (_, Err(())) => {
                 self.phase.failed += 1;
@@ -201,6 +209,28 @@ impl ChordLayer {
             }
         }
         Ok(())
+    }
+
+    fn owners(
+        &self,
+        world: &World<Node>,
+        key: Key,
+        deed: Deed,
+    ) -> [Option<NodeId>; Table::ALL.len()] {
+        Table::ALL.map(|table| {
+            let point = table.position(&key.name()).point();
+            self.circle.owner(world, point).filter(|_| deed == Deed::Explain)
+        })
+    }
+
+    fn freeze(&mut self, world: &mut World<Node>, is_frozen: bool) {
+        if self.is_frozen == is_frozen {
+            return;
+        }
+        self.is_frozen = is_frozen;
+        for node in world.sim.nodes().collect::<Vec<_>>() {
+            world.call(node, |node, now| node.chord.pause_upkeep(now, is_frozen));
+        }
     }
 
     /// Forgets what the users of nodes had begun that are gone.
@@ -268,6 +298,7 @@ impl Trial for ChordLayer {
             circle: Circle::default(),
             open: BTreeMap::new(),
             phases: 0,
+            is_frozen: false,
             lenient_until: 0,
             phase: Phase::new(0, 0),
             former_hops: None,
@@ -342,6 +373,7 @@ impl Trial for ChordLayer {
     }
 
     fn act(&mut self, world: &mut World<Node>, workload: &Workload, rng: &mut Xoshiro256PlusPlus) {
+        self.freeze(world, workload.frozen);
         let (ids, circle) = (&self.ids, &self.circle);
         let is_member = |node: NodeIndex| circle.contains(ids[node.0 as usize]);
         let Some(plan) = workload.plan(world, rng, is_member) else { return };
@@ -354,7 +386,8 @@ impl Trial for ChordLayer {
             .call(plan.node, |node, now| plan.begin(&mut node.chord, now, number, self.patience));
         match request.flatten() {
             Some(request) => {
-                let open = Open { key: plan.key, begun, write, is_strict };
+                let owners = self.owners(world, plan.key, deed);
+                let open = Open { key: plan.key, begun, write, is_strict, owners };
                 self.open.insert((plan.node, world.sim.lives(plan.node), request), open);
             }
             None => {

@@ -34,6 +34,10 @@ pub struct Workload {
     delta: u32,
     #[serde(default)]
     explain: u32,
+    /// Whether nodes leave out what they do now and then to keep the ring in order, from the first
+    /// deed on, until users of a later phase do something.
+    #[serde(default)]
+    pub(super) frozen: bool,
     /// How long a node has to be there for its user to do something.
     #[serde(default = "ten_seconds")]
     settled: Spread<Span>,
