@@ -141,6 +141,11 @@ fn chord_growth_holds() {
 }
 
 #[test]
+fn chord_join_holds() {
+    assert_holds("chord/join", 20, 1..4);
+}
+
+#[test]
 fn chord_churn_holds() {
     assert_holds("chord/churn", 12, 1..2);
 }
@@ -180,6 +185,7 @@ const FOUND: &[(&str, &str, u32, u64)] = &[
     ("distant-lease", "sync/leases", 8, 1),
     ("lost-tombstone", "sync/tombstones", 5, 1),
     ("odd-ties", "sync/leases", 6, 2),
+    ("first-join", "chord/join", 40, 3),
     ("lost-ack", "chord/crash", 12, 1),
     ("stale-owner", "chord/crash", 12, 1),
 ];

@@ -10,16 +10,45 @@ use super::node::{Node, Told};
 
 /// The bugs, each with what is wrong.
 pub(super) const BUGS: &[(&str, &str)] = &[
+    ("first-join", "who joins knows its successor only, as Chord was published at first"),
     ("lost-ack", "one in three acknowledgements of writes is lost"),
     ("stale-owner", "an owner acknowledges what replaces a value, and keeps the old one"),
 ];
 
 pub(super) fn bug(name: &str, node: NodeIndex) -> Option<Boxed> {
     Some(match name {
+        "first-join" => Box::new(FirstJoin),
         "lost-ack" => Box::new(LostAck { count: node.0 }),
         "stale-owner" => Box::new(StaleOwner),
         _ => return None,
     })
+}
+
+/// Knows of no more than one successor while it joins.
+struct FirstJoin;
+
+impl Tamper<Node> for FirstJoin {
+    fn input(&mut self, node: &mut Node, _: Time, input: Input) -> Option<Input> {
+        if node.chord.ring().is_some() {
+            return Some(input);
+        }
+        rewrite(input, |payload| match payload {
+            // Who is before its place, and the successors of that one.
+            [flag, _, _, _, Value::Array(answer)] if is(flag, ANSWER) => {
+                let [kind, _, Value::Array(list)] = &mut answer[..] else { return false };
+                is(kind, FOUND) && cut(list, 1)
+            }
+            // What its successor knows.
+            [flag, word, _, Value::Array(list)] if is(flag, RING) => is(word, VIEW) && cut(list, 0),
+            _ => false,
+        })
+    }
+}
+
+fn cut(list: &mut Vec<Value>, length: usize) -> bool {
+    let is_longer = list.len() > length;
+    list.truncate(length);
+    is_longer
 }
 
 /// Does not tell that it has kept something.
@@ -77,7 +106,8 @@ impl Tamper<Node> for StaleOwner {
 /// A message as it was, or with its payload changed.
 fn rewrite(input: Input, change: impl FnOnce(&mut [Value]) -> bool) -> Option<Input> {
     let Input::Message { link, message } = &input else { return Some(input) };
-    let is_between_two = matches!(message.sub_flag(), Some(SubFlag::Other(REQUEST | ANSWER)));
+    let is_between_two =
+        matches!(message.sub_flag(), Some(SubFlag::Other(REQUEST | ANSWER | RING)));
     if !is_between_two {
         return Some(input);
     }
@@ -105,5 +135,8 @@ fn is(value: &Value, number: u64) -> bool {
 /// Sub-flags between rs2p nodes, and what is said with them (`docs/protocol/chord.md`).
 const REQUEST: u64 = 0x2c;
 const ANSWER: u64 = 0x2d;
+const RING: u64 = 0x2e;
 const KEEP: u64 = 2;
+const FOUND: u64 = 0;
 const KEPT: u64 = 4;
+const VIEW: u64 = 3;
