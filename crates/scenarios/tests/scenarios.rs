@@ -142,7 +142,7 @@ fn chord_growth_holds() {
 
 #[test]
 fn chord_join_holds() {
-    assert_holds("chord/join", 20, 1..4);
+    assert_holds("chord/join", 40, 1..3);
 }
 
 #[test]
