@@ -16,7 +16,6 @@ use crate::packet::{
     Answer, Ask, Contact, MAX_ENTRIES, MAX_INLINE, MAX_NODES, Request, TransferId,
 };
 
-use crate::share::FileInfo;
 use crate::value::ValueId;
 use crate::values::{Record, Verdict, lifetime};
 
@@ -202,7 +201,8 @@ impl Dht {
 
     /// Keeps a value of another if it is what it is said to be.
     fn store_here(&mut self, now: Time, id: ValueId, record: Record, value: &Bytes) -> bool {
-        if !id.fits(value) || !self.belongs(&id, value) {
+        let belongs = self.config.keeps_foreign_keys || id.belongs(value);
+        if !id.fits(value) || !belongs {
             return false;
         }
         let record = Record { size: value.len() as u64, ..record };
@@ -217,14 +217,6 @@ impl Dht {
                 false
             }
         }
-    }
-
-    /// Whether a value may lie under its key: that is its SHA-1, or it describes the file of that
-    /// key (spec, D21).
-    fn belongs(&self, id: &ValueId, value: &[u8]) -> bool {
-        id.key == id.index
-            || self.config.keeps_foreign_keys
-            || FileInfo::from_bytes(value).is_ok_and(|info| *info.hash() == id.key)
     }
 
     /// The bytes of a value that is here; nothing if they cannot be read, which is told.

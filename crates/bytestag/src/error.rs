@@ -82,6 +82,9 @@ pub enum ContentsError {
     /// A store.
     #[error("{0}")]
     Store(String),
+    /// A shared file.
+    #[error("{0}")]
+    Library(String),
 }
 
 fn list(addresses: &[SocketAddrV4]) -> String {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use rs2p_base::RequestId;
-use rs2p_kad::Key;
 
 use crate::error::{GetError, PutError, ReachError};
 use crate::packet::{Contact, Entry};
@@ -92,7 +91,7 @@ pub struct Got {
     /// Its bytes; their SHA-1 is the index.
     pub value: Bytes,
     /// The node that sent the last of it; nothing if it was here.
-    pub from: Option<Key>,
+    pub from: Option<Contact>,
 }
 
 /// How many nodes hold a value after it was published.

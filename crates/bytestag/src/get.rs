@@ -172,7 +172,7 @@ impl Dht {
                     self.downloads.cancel(now, &(fetching.transfer, address));
                     self.load.give_back(address);
                 }
-                self.succeed(now, request, &get, id, value.clone(), node.id);
+                self.succeed(now, request, &get, id, value.clone(), node);
             }
             None => self.advance_get(now, request, get),
         }
@@ -193,7 +193,7 @@ impl Dht {
             Settled::Right => {
                 self.load.give_back(node.address);
                 let value = Bytes::from(std::mem::take(&mut get.data));
-                self.succeed(now, request, &get, id, value, node.id);
+                self.succeed(now, request, &get, id, value, node);
             }
             Settled::Again => {
                 self.ask_for_bytes(now, request, &mut get, fetching);
@@ -213,9 +213,9 @@ impl Dht {
         get: &Get,
         id: ValueId,
         value: Bytes,
-        from: Key,
+        from: Contact,
     ) {
-        if let Some(node) = get.lacks.filter(|node| self.config.caches && node.id != from) {
+        if let Some(node) = get.lacks.filter(|node| self.config.caches && node.id != from.id) {
             self.store_copy(now, id, value.clone(), node);
         }
         let result = Ok(Got { id, value, from: Some(from) });

@@ -216,6 +216,7 @@ impl Dht {
             questions: self.calls.len(),
             operations: self.operations.len(),
             to_publish: self.publisher.len(),
+            unpublished: self.publisher.fresh(),
             counts: self.counts,
         }
     }

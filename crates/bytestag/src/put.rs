@@ -77,8 +77,8 @@ impl Dht {
         let kept = self.values.keep(id, record, &value);
         kept.map_err(|error| PutError::Contents(error.to_string()))?;
         let request = self.next_request();
-        // From now on the publisher looks after it.
-        self.publisher.remove(&id);
+        // The publisher looks after it once this attempt has ended.
+        self.publisher.begun(id);
         self.publish(now, request, id, value, Cause::User);
         Ok((request, id))
     }

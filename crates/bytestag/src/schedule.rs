@@ -1,6 +1,6 @@
 //! When values are published again, and when those of others are passed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::{Rng, RngExt as _};
@@ -21,6 +21,8 @@ pub(crate) struct Schedule {
     due: Deadlines<ValueId>,
     /// Failures in a row.
     failed: BTreeMap<ValueId, u32>,
+    /// Those that have not succeeded yet.
+    fresh: BTreeSet<ValueId>,
     running: usize,
     at_once: usize,
     every: Duration,
@@ -28,19 +30,27 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn new(every: Duration, at_once: usize) -> Self {
-        let (due, failed) = (Deadlines::new(), BTreeMap::new());
-        Self { due, failed, running: 0, at_once, every }
+        let (due, failed, fresh) = (Deadlines::new(), BTreeMap::new(), BTreeSet::new());
+        Self { due, failed, fresh, running: 0, at_once, every }
     }
 
     /// It is due now.
     pub(crate) fn add(&mut self, now: Time, id: ValueId) {
         self.due.set(id, Some(now));
+        self.fresh.insert(id);
+    }
+
+    /// It is being done already, by somebody else who will tell.
+    pub(crate) fn begun(&mut self, id: ValueId) {
+        self.due.set(id, None);
+        self.fresh.insert(id);
     }
 
     /// It was done at that time, here or elsewhere: it is due a round later. A little earlier at
     /// random, so that values that came together do not stay together.
     pub(crate) fn done(&mut self, at: Time, id: ValueId, rng: &mut impl Rng) {
         self.failed.remove(&id);
+        self.fresh.remove(&id);
         let early = rng.random_range(0.0..0.05);
         self.due.set(id, Some(at + self.every.mul_f64(1.0 - early)));
     }
@@ -57,6 +67,7 @@ impl Schedule {
     pub(crate) fn remove(&mut self, id: &ValueId) {
         self.due.set(*id, None);
         self.failed.remove(id);
+        self.fresh.remove(id);
     }
 
     /// The next value whose time has come, if there is a place for it. Give the place back with
@@ -78,6 +89,11 @@ impl Schedule {
     /// When something is due; nothing while all places are taken.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         self.due.next().filter(|_| self.running < self.at_once)
+    }
+
+    /// How many values have not succeeded yet.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh.len()
     }
 
     /// How many values wait for their time.

@@ -22,6 +22,8 @@ pub struct DhtStatus {
     pub operations: usize,
     /// Own values that wait for their time to be published.
     pub to_publish: usize,
+    /// Own values that no other node has been seen to have yet.
+    pub unpublished: usize,
     /// What has happened so far.
     pub counts: Counts,
 }

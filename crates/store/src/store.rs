@@ -77,6 +77,29 @@ impl Store {
         })
     }
 
+    /// Shows the keys that begin with these bytes, and their values, in the order of the keys, as
+    /// they are at one moment. Nothing else is read.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read any more; some entries may have been shown before.
+    pub fn entries_of(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        self.read(|transaction| {
+            for entry in transaction.open_table(ENTRIES)?.range(prefix..)? {
+                let (key, value) = entry?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                visit(key.value(), value.value());
+            }
+            Ok(())
+        })
+    }
+
     /// How many keys there are.
     ///
     /// # Errors
