@@ -16,6 +16,7 @@ use crate::position::{Position, Table, distance};
 use crate::record::{Record, Spot, Version};
 use crate::request::{Answer, Fetched};
 use crate::ring::between;
+use crate::witness;
 
 /// How long an old node may take, which answers with nothing at first when it asks others itself
 /// (spec section 10.2).
@@ -34,6 +35,26 @@ pub(crate) struct Consult {
     until: Time,
     /// Whether it is to be deleted there, if there is anything.
     deletes: bool,
+    /// The version whose witness is asked for.
+    witness: Option<Version>,
+}
+
+impl Consult {
+    pub(crate) fn is_for(&self, old: NodeId, spot: Spot) -> bool {
+        self.old == old && self.spot == spot
+    }
+
+    /// The witness of this version is asked for; whether it was not before.
+    pub(crate) fn awaits_witness(&mut self, now: Time, version: Version) -> bool {
+        self.until = self.until.min(now + AFTER_NOTHING);
+        self.witness.replace(version).is_none()
+    }
+
+    /// Of which spot and version this is the witness, if it is asked for.
+    pub(crate) fn witnessed_by(&self, old: NodeId, place: Spot) -> Option<(Spot, Version)> {
+        let is_it = self.old == old && witness::place(self.spot) == place;
+        self.witness.filter(|_| is_it).map(|version| (self.spot, version))
+    }
 }
 
 impl Chord {
@@ -67,7 +88,15 @@ impl Chord {
         }
         let asked = self.consults.iter().find(|open| open.spot == spot).map(|open| open.old);
         let (is_asked, old) = (asked.is_some(), asked.unwrap_or(old));
-        self.consults.push(Consult { old, spot, hops, number, until: now + PATIENCE, deletes });
+        self.consults.push(Consult {
+            old,
+            spot,
+            hops,
+            number,
+            until: now + PATIENCE,
+            deletes,
+            witness: None,
+        });
         self.watch_for_overdue(now);
         if !is_asked {
             self.tell_old(now, old, SubFlag::Retrieve, spot, None);
@@ -101,9 +130,15 @@ impl Chord {
     }
 
     /// An old node that is nearer is told of a value.
-    pub(crate) fn tell_nearer_old(&mut self, now: Time, spot: Spot, value: Option<&Encoded>) {
+    pub(crate) fn tell_nearer_old(
+        &mut self,
+        now: Time,
+        spot: Spot,
+        version: Version,
+        value: Option<&Encoded>,
+    ) {
         if let Some(old) = self.nearer_old(spot) {
-            self.tell_old(now, old, SubFlag::Store, spot, Some(value));
+            self.tell_record(now, old, spot, version, value);
         }
     }
 
@@ -118,6 +153,9 @@ impl Chord {
         if self.on_fence(now, from, spot) {
             return;
         }
+        if witness::is_witness(spot) {
+            return self.on_witness(now, from, spot, value.as_ref());
+        }
         // A value counts from whoever was asked at first.
         let is_awaited = |open: &Consult| open.old == from || value.is_some();
         if !self.consults.iter().any(|open| open.spot == spot && is_awaited(open)) {
@@ -126,6 +164,9 @@ impl Chord {
         let is_kept = self.shelf.get(spot).is_some_and(|held| held.value.is_some());
         if value.is_none() && !is_kept {
             return self.on_nothing_there(now, from, spot);
+        }
+        if value.is_none() && self.ask_for_witness(now, from, spot) {
+            return;
         }
         self.end_consult(now, from, spot, value);
     }
@@ -150,7 +191,13 @@ impl Chord {
         }
     }
 
-    fn end_consult(&mut self, now: Time, old: NodeId, spot: Spot, value: Option<Encoded>) {
+    pub(crate) fn end_consult(
+        &mut self,
+        now: Time,
+        old: NodeId,
+        spot: Spot,
+        value: Option<Encoded>,
+    ) {
         let had = value.is_some();
         let fetched = self.weigh_old(now, old, spot, value);
         let is_it = |open: &Consult| open.spot == spot;
@@ -194,12 +241,13 @@ impl Chord {
                     self.changes.forget(spot);
                     let copiers = self.copiers(now);
                     self.push(now, spot, 0, &copiers, None);
+                    self.tell_witness(now, old, spot, Some(version));
                 }
                 Fetched::Record(version, Some(value))
             }
             (Some(value), _) => Fetched::Old(Some(value)),
             (None, Some(Record { version, value: Some(value), .. })) => {
-                self.tell_old(now, old, SubFlag::Store, spot, Some(Some(&value)));
+                self.tell_record(now, old, spot, version, Some(&value));
                 Fetched::Record(version, Some(value))
             }
             (None, Some(Record { version, value: None, .. })) => Fetched::Record(version, None),

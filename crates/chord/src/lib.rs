@@ -85,6 +85,7 @@ mod stretch;
 mod upkeep;
 #[cfg(feature = "net")]
 mod walk;
+mod witness;
 mod write;
 
 #[cfg(feature = "net")]

@@ -16,6 +16,7 @@ use crate::position::{Position, Table};
 use crate::record::{Record, Spot};
 use crate::request::{Fetched, Kept, Op};
 use crate::stretch::Stretch;
+use crate::witness::is_witness;
 
 /// How often a write of an old node's is dated anew.
 const TRIES: u8 = 4;
@@ -75,14 +76,14 @@ impl Chord {
             while self.has_room(old) {
                 let Some(hand_over) = self.hand_overs.get_mut(&old) else { break };
                 let rest = self.shelf.iter_behind(hand_over.stretch, hand_over.told);
-                let next = rest.map(|(spot, record, _)| (spot, record.value.clone())).next();
-                let Some((spot, value)) = next else {
+                let next = rest.map(|(spot, record, _)| (spot, record.clone())).next();
+                let Some((spot, Record { version, value, .. })) = next else {
                     self.hand_overs.remove(&old);
                     break;
                 };
                 hand_over.told = Some(spot);
                 if value.is_some() && self.nearer_old(spot) == Some(old) {
-                    self.tell_old(now, old, SubFlag::Store, spot, Some(value.as_ref()));
+                    self.tell_record(now, old, spot, version, value.as_ref());
                 }
             }
         }
@@ -95,6 +96,10 @@ impl Chord {
             self.counts.malformed += 1;
             return;
         };
+        if is_witness(spot) {
+            // An old node hands it over like anything else.
+            return;
+        }
         let from = received.neighbour();
         let size = value.as_ref().map_or(0, |value| value.as_bytes().len());
         if size > self.config.max_value || !self.asks.may_relay() {
@@ -156,7 +161,7 @@ impl Chord {
         };
         let spot = plain.spot;
         let answers = self.ring.is_some() || self.peers.values().any(|peer| peer.is_way());
-        let answers = answers && self.asks.may_relay();
+        let answers = answers && self.asks.may_relay() && !is_witness(spot);
         let asked = answers
             .then(|| self.ask(now, spot.point(), Op::Fetch(spot), Ask::Retrieve(plain.clone())));
         if asked.flatten().is_none() {

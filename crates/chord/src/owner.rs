@@ -77,7 +77,7 @@ impl Chord {
                         self.delete_by_old(now, spot, hops, number);
                     }
                     Ok(had) => {
-                        self.tell_nearer_old(now, spot, record.value.as_ref());
+                        self.tell_nearer_old(now, spot, record.version, record.value.as_ref());
                         self.acknowledge(now, spot, hops, number, Written::Kept { had });
                     }
                     Err(kept) => self.answer(now, hops, number, Answer::Kept(kept)),
@@ -87,7 +87,7 @@ impl Chord {
                 let change = Change { author: hops[0], number: change };
                 match self.merge(now, spot, change, base, key, &delta) {
                     Ok((version, value)) => {
-                        self.tell_nearer_old(now, spot, Some(&value));
+                        self.tell_nearer_old(now, spot, version, Some(&value));
                         let merged = Written::Merged { version, value, change };
                         self.acknowledge(now, spot, hops, number, merged);
                     }

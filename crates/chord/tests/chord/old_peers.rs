@@ -1,5 +1,7 @@
 //! py2p and js2p peers, as the node sees them.
 
+use std::collections::BTreeMap;
+
 use rs2p_base::RequestId;
 use rs2p_chord::{ChordConfig, ChordEvent, Membership, Position, Spot, Table, WriteError};
 use rs2p_wire::{MainFlag, SubFlag, Value};
@@ -304,5 +306,72 @@ fn old_nodes_are_asked_in_turn_and_what_none_of_them_has_is_absent() {
             bench.seconds(1);
         }
         assert_eq!(bench.read_of(read), Some(Ok(is_there.then(|| Value::from(5)))));
+    }
+}
+
+/// What js2p has at its places, by table and number. It answers all questions that wait, as it does.
+fn keeps(bench: &mut Bench, old: PeerIndex, kept: &mut BTreeMap<(String, String), Value>) {
+    loop {
+        for store in bench.payloads(old, SubFlag::Store) {
+            let place = (text(&store[0]), text(&store[1]));
+            match &store[2] {
+                Value::Nil => kept.remove(&place),
+                value => kept.insert(place, value.clone()),
+            };
+        }
+        let asked = bench.payloads(old, SubFlag::Retrieve);
+        if asked.is_empty() {
+            return;
+        }
+        for payload in asked {
+            let value = kept.get(&(text(&payload[0]), text(&payload[1])));
+            let mut answer = vec![SubFlag::Retrieved.into()];
+            answer.extend(payload.iter().cloned());
+            answer.push(value.cloned().unwrap_or(Value::Nil));
+            bench.whisper(old, &answer);
+        }
+    }
+}
+
+/// It says nothing of either, but a deletion leaves the witness.
+#[test]
+fn what_js2p_has_deleted_is_gone_and_what_it_has_lost_is_restored() {
+    // What it still has of the witnesses: the right ones, none, those of another version.
+    for (witnesses, is_deleted) in [("all", true), ("none", false), ("old", false)] {
+        let mut bench = Bench::new(ChordConfig::default());
+        let old = bench.join(Kind::Js2p);
+        bench.stores(old, true);
+        bench.seconds(3);
+        let mut kept = BTreeMap::new();
+        keeps(&mut bench, old, &mut kept);
+        let is_nearer = |key: &String, table: Table| {
+            let point = Spot::of(table, key.as_bytes()).point();
+            rs2p_chord::distance(bench.id(old), point)
+                < rs2p_chord::distance(bench.chord.id(), point)
+        };
+        let key = (0..).map(|it| it.to_string());
+        let mut key = key.filter(|key| Table::ALL.into_iter().all(|it| is_nearer(key, it)));
+        let key = key.next().unwrap();
+        let write = bench.set(&key, "value");
+        keeps(&mut bench, old, &mut kept);
+        assert_eq!(bench.write_of(write), Some(Ok(None)));
+        let value = Value::from("value");
+        assert_eq!((kept.len(), kept.values().filter(|it| **it == value).count()), (10, 5));
+        kept.retain(|_, it| *it != value && witnesses != "none");
+        if witnesses == "old" {
+            kept.values_mut().for_each(|it| *it = Value::from("1 1"));
+        }
+        let read = bench.get(&key);
+        for _ in 0..3 {
+            keeps(&mut bench, old, &mut kept);
+            bench.seconds(1);
+        }
+        let expected = (!is_deleted).then(|| value.clone());
+        assert_eq!(bench.read_of(read), Some(Ok(expected)), "{witnesses}");
+        let gone = bench.chord.records().filter(|(_, record)| record.value.is_none()).count();
+        let restored = kept.values().filter(|it| **it == value).count();
+        // Three tables are read at least.
+        let (is, is_not) = if is_deleted { (gone, restored) } else { (restored, gone) };
+        assert!(is >= 3 && is_not == 0, "{witnesses}: {gone} gone, {restored} restored");
     }
 }
