@@ -64,11 +64,14 @@ impl Dht {
             Ask::Ping => Answer { extended: false, ..plain },
             Ask::FindNode { key } => {
                 let nodes = Some(self.nearest(&key, from, request.sender));
-                Answer { nodes, extended: false, ..plain }
+                Answer { nodes, ..plain }
             }
-            Ask::FindValue { key, index } => {
-                let nodes = self.nearest(&key, from, request.sender);
-                self.on_find_value(key, index, nodes, plain)
+            Ask::FindValue { key, index, wants_nodes } => {
+                let mut answer = self.on_find_value(key, index, plain);
+                if answer.entries.is_none() || wants_nodes && extended {
+                    answer.nodes = Some(self.nearest(&key, from, request.sender));
+                }
+                answer
             }
             Ask::GetValue { id, transfer, offset } => {
                 return self.on_get_value(now, from, &id, transfer, offset, extended);
@@ -104,29 +107,20 @@ impl Dht {
         nodes
     }
 
-    fn on_find_value(
-        &self,
-        key: Key,
-        index: Option<Key>,
-        nodes: Vec<Contact>,
-        plain: Answer,
-    ) -> Answer {
+    fn on_find_value(&self, key: Key, index: Option<Key>, plain: Answer) -> Answer {
         let wanted = index.map(|index| ValueId { key, index });
         if let Some(entry) = wanted.and_then(|id| self.values.get(&id)) {
             let is_short = entry.size.is_some_and(|size| size as usize <= MAX_INLINE);
             let value = (is_short && plain.extended).then(|| self.values.read(&entry.id));
             let value = value.and_then(Result::ok).flatten();
-            let nodes = plain.extended.then_some(nodes);
-            return Answer { entries: Some(vec![entry]), nodes, value, ..plain };
+            return Answer { entries: Some(vec![entry]), value, ..plain };
         }
         let under_key = self.values.ids_of(&key).take(MAX_ENTRIES);
         let entries: Vec<_> = under_key.filter_map(|id| self.values.get(&id)).collect();
-        if entries.is_empty() {
-            Answer { nodes: Some(nodes), ..plain }
-        } else {
-            let nodes = plain.extended.then_some(nodes);
-            Answer { entries: Some(entries), nodes, ..plain }
-        }
+        // Old nodes take any values for the one that they asked for. Ours are told of no others,
+        // and of nodes instead.
+        let hides = plain.extended && index.is_some();
+        Answer { entries: Some(entries).filter(|all| !all.is_empty() && !hides), ..plain }
     }
 
     fn on_get_value(

@@ -160,7 +160,12 @@ impl Dht {
         node: Contact,
         answer: &Answer,
     ) {
-        if let Some(again) = get.search.on_answer(&node, answer) {
+        let entries = answer.entries.as_deref().unwrap_or_default();
+        let has_it = match get.wanted {
+            Some(wanted) => entries.iter().any(|entry| entry.id == wanted),
+            None => !entries.is_empty(),
+        };
+        if let Some(again) = get.search.on_answer(&node, answer, has_it) {
             self.ask_again(now, request, &node, &again);
         }
         get.learn(node, answer);

@@ -401,7 +401,7 @@ impl Dht {
             Operation::Lookup(search) | Operation::Refresh(search) => Some(&mut **search),
             Operation::Ping => None,
         };
-        if let Some(again) = search.and_then(|search| search.on_answer(&node, &answer)) {
+        if let Some(again) = search.and_then(|search| search.on_answer(&node, &answer, false)) {
             self.ask_again(now, request, &node, &again);
         }
         self.advance(now, request, operation);

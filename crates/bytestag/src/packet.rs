@@ -37,6 +37,10 @@ const EXTENDED: &str = "rs2p";
 /// The member with a whole value, in packets between nodes that know the extensions.
 const INLINE: &str = "rs2p_value";
 
+/// The member of a question for values by which the asker wants nodes as well, and of an answer
+/// with these nodes: 26 bytes for each in base64, its id, its IPv4 address, its port.
+const NODES: &str = "rs2p_nodes";
+
 /// The member by which a reply to a store says that the value is kept already.
 const KEPT: &str = "rs2p_kept";
 
@@ -89,6 +93,8 @@ pub(crate) enum Ask {
     FindValue {
         key: Key,
         index: Option<Key>,
+        /// Nodes as well, even from who has the value.
+        wants_nodes: bool,
     },
     GetValue {
         id: ValueId,
@@ -152,7 +158,11 @@ impl Ask {
         Some(match object.get("rpc")?.as_str()? {
             "ping" => Self::Ping,
             "findnode" => Self::FindNode { key: key_of("key")? },
-            "findval" => Self::FindValue { key: key_of("key")?, index: key_of("index") },
+            "findval" => Self::FindValue {
+                key: key_of("key")?,
+                index: key_of("index"),
+                wants_nodes: object.contains_key(NODES),
+            },
             "getval" => {
                 let offset = match object.get("valofs") {
                     None | Some(Value::Null) => 0,
@@ -182,8 +192,11 @@ impl Ask {
                 put("rpc", "findnode".into());
                 put("key", key.to_base64().into());
             }
-            Self::FindValue { key, index } => {
+            Self::FindValue { key, index, wants_nodes } => {
                 put("rpc", "findval".into());
+                if *wants_nodes {
+                    put(NODES, true.into());
+                }
                 put("key", key.to_base64().into());
                 if let Some(index) = index {
                     put("index", index.to_base64().into());
@@ -219,7 +232,7 @@ pub(crate) fn request(own: &Key, ask: &Ask, ticket: Option<&Key>, extended: bool
     if let Some(ticket) = ticket {
         object.insert("seq_id".into(), ticket.to_base64().into());
     }
-    if extended && !matches!(ask, Ask::Ping | Ask::FindNode { .. }) {
+    if extended && *ask != Ask::Ping {
         object.insert(EXTENDED.into(), 1.into());
     }
     datagram::encode(&object)
@@ -242,7 +255,11 @@ impl Answer {
         let mut object = common(own);
         object.insert("reply_id".into(), ticket);
         if let Some(nodes) = &self.nodes {
-            object.insert("nodes".into(), nodes.iter().map(write_node).collect());
+            if self.extended {
+                object.insert(NODES.into(), write_compact(nodes).into());
+            } else {
+                object.insert("nodes".into(), nodes.iter().map(write_node).collect());
+            }
         }
         if let Some(entries) = &self.entries {
             object.insert("vals".into(), entries.iter().map(Entry::write).collect());
@@ -266,7 +283,10 @@ impl Answer {
     /// that they should not: such a list is thrown away as a whole (spec, section 5).
     pub(crate) fn read(body: &Object) -> Self {
         Self {
-            nodes: body.get("nodes").and_then(read_nodes),
+            nodes: match body.get(NODES) {
+                Some(nodes) => read_compact(nodes),
+                None => body.get("nodes").and_then(read_nodes),
+            },
             entries: body.get("vals").and_then(read_entries),
             transfer: body.get("xferid").and_then(short_text),
             value: body.get(INLINE).and_then(bytes),
@@ -366,6 +386,29 @@ pub(crate) fn write_node(node: &Contact) -> Value {
     object.insert("port".into(), node.address.port().into());
     object.insert("id".into(), node.id.to_base64().into());
     Value::Object(object)
+}
+
+fn write_compact(nodes: &[Contact]) -> String {
+    let mut bytes = Vec::with_capacity(26 * nodes.len());
+    for node in nodes {
+        bytes.extend_from_slice(node.id.as_bytes());
+        bytes.extend_from_slice(&node.address.ip().octets());
+        bytes.extend_from_slice(&node.address.port().to_be_bytes());
+    }
+    STANDARD.encode(bytes)
+}
+
+fn read_compact(value: &Value) -> Option<Vec<Contact>> {
+    let bytes = STANDARD.decode(value.as_str()?).ok()?;
+    let (nodes, []) = bytes.as_chunks::<26>() else { return None };
+    let read = nodes.iter().take(MAX_NODES).map(|node| {
+        let (id, address) = node.split_at(20);
+        let [a, b, c, d, high, low] = *address.first_chunk()?;
+        let port = Some(u16::from_be_bytes([high, low])).filter(|port| *port > 0)?;
+        let address = SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port);
+        Some(Contact::new(Key::try_from(id).ok()?, address))
+    });
+    read.collect()
 }
 
 fn common(own: &Key) -> Object {

@@ -105,7 +105,7 @@ impl Dht {
             data,
             stamp: stamp.map_or(now, |record| record.stamp),
             cause,
-            search: Some(Search::new(self, id.key, Wants::Values(Some(id.index)))),
+            search: Some(Search::new(self, id.key, Wants::Places(id.index))),
             holders: Vec::new(),
             targets: None,
             under_way: BTreeMap::new(),
@@ -247,7 +247,11 @@ impl Dht {
         match outcome {
             // Old nodes do not say whether they kept it: they are asked (spec, section 15, rule 6).
             Outcome::Sent => {
-                let ask = Ask::FindValue { key: put.id.key, index: Some(put.id.index) };
+                let ask = Ask::FindValue {
+                    key: put.id.key,
+                    index: Some(put.id.index),
+                    wants_nodes: false,
+                };
                 let patience = self.config.patience;
                 let to = (target.node.address, Some(*node));
                 self.call(now, to, &ask, patience, Purpose::Verify(request));

@@ -35,6 +35,8 @@ pub(crate) enum Wants {
     Nodes,
     /// Values under the key, of this index or any.
     Values(Option<Key>),
+    /// Nodes near to the key, and which of them have the value of this index.
+    Places(Key),
 }
 
 /// A node that says it has a value.
@@ -61,7 +63,8 @@ impl Search {
         let key = self.key();
         match self.wants {
             Wants::Nodes => Ask::FindNode { key },
-            Wants::Values(index) => Ask::FindValue { key, index },
+            Wants::Values(index) => Ask::FindValue { key, index, wants_nodes: false },
+            Wants::Places(index) => Ask::FindValue { key, index: Some(index), wants_nodes: true },
         }
     }
 
@@ -78,9 +81,14 @@ impl Search {
         }
     }
 
-    /// A node answered. The entries that it told of, and whether it has to be asked once more for
-    /// nodes, since it told of values instead.
-    pub(crate) fn on_answer(&mut self, node: &Contact, answer: &Answer) -> Option<Ask> {
+    /// A node answered. What it has to be asked once more, if it told of values instead of nodes and
+    /// the values do not do.
+    pub(crate) fn on_answer(
+        &mut self,
+        node: &Contact,
+        answer: &Answer,
+        values_do: bool,
+    ) -> Option<Ask> {
         self.under_way = self.under_way.saturating_sub(1);
         let entries = answer.entries.as_deref().unwrap_or_default();
         let of_key = entries.iter().filter(|entry| entry.id.key == self.key());
@@ -98,6 +106,11 @@ impl Search {
                 let is_near = node.address.ip().is_loopback();
                 let usable = nodes.iter().filter(|told| is_usable(told, is_near));
                 self.lookup.answered(&node.id, usable.copied());
+                None
+            }
+            None if answer.entries.is_some() && values_do => {
+                self.answers += 1;
+                self.lookup.answered(&node.id, []);
                 None
             }
             None if answer.entries.is_some() => {

@@ -51,7 +51,7 @@ fn from_base32(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len() * 5 / 8);
     let mut bits = Bits::default();
     for digit in digits {
-        bytes.extend(bits.push(value_in(BASE32, digit.to_ascii_uppercase())?, 5));
+        bytes.extend(bits.push(value_in(&BASE32_VALUES, digit.to_ascii_uppercase())?, 5));
     }
     Some(bytes)
 }
@@ -69,7 +69,7 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
             if in_group >= 2 && in_group + padding >= 4 {
                 return Some(bytes);
             }
-        } else if let Some(value) = value_in(BASE64, *sign) {
+        } else if let Some(value) = value_in(&BASE64_VALUES, *sign) {
             padding = 0;
             in_group = (in_group + 1) % 4;
             bytes.extend(bits.push(value, 6));
@@ -78,8 +78,9 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     (in_group == 0).then_some(bytes)
 }
 
-fn value_in(alphabet: &[u8], sign: u8) -> Option<u32> {
-    alphabet.iter().position(|known| *known == sign).map(|value| value as u32)
+fn value_in(values: &[u8; 256], sign: u8) -> Option<u32> {
+    let value = values[usize::from(sign)];
+    (value != FOREIGN).then_some(u32::from(value))
 }
 
 /// Bits that do not make a byte yet.
@@ -107,3 +108,21 @@ impl Bits {
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// What each sign stands for, so that reading takes no search.
+static BASE32_VALUES: [u8; 256] = values_of(BASE32);
+
+static BASE64_VALUES: [u8; 256] = values_of(BASE64);
+
+/// Of a sign that is none of the alphabet.
+const FOREIGN: u8 = u8::MAX;
+
+const fn values_of(alphabet: &[u8]) -> [u8; 256] {
+    let mut values = [FOREIGN; 256];
+    let mut value = 0;
+    while value < alphabet.len() {
+        values[alphabet[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+}
