@@ -171,6 +171,9 @@ impl Dht {
         let stamp = Time::from_secs(u64::try_from(stamp).unwrap_or(0));
         let record = Record { size: size.unsigned_abs(), stamp, lives, original: false };
         if let Some(value) = value {
+            if value.len() as u64 != record.size {
+                return plain;
+            }
             let kept = self.store_here(now, id, record, &value);
             return Answer { kept, ..plain };
         }

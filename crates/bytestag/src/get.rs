@@ -272,7 +272,8 @@ impl Get {
         if !ended.data.is_empty() || ended.is_whole {
             self.contributors.insert(fetching.holder.node.id);
         }
-        if ended.is_whole && id.fits(&self.data) {
+        // If only the end was lost, all is there (spec, section 15, rule 9).
+        if id.fits(&self.data) {
             return Settled::Right;
         }
         if !ended.is_whole && self.data.len() <= MAX_VALUE {

@@ -57,8 +57,10 @@ impl Joiner {
     }
 
     fn addresses(&self) -> Vec<SocketAddrV4> {
-        let all: BTreeSet<_> = self.seeds.iter().chain(&self.remembered).copied().collect();
-        all.into_iter().take(MAX_ADDRESSES).collect()
+        let mut all = self.seeds.clone();
+        all.extend(self.remembered.iter().filter(|known| !self.seeds.contains(known)));
+        all.truncate(MAX_ADDRESSES);
+        all
     }
 }
 
@@ -119,6 +121,9 @@ impl Dht {
     pub(crate) fn on_alone(&mut self, now: Time, last: SocketAddrV4) {
         self.joiner.remembered.retain(|known| *known != last);
         self.joiner.remembered.push(last);
+        if self.joiner.remembered.len() > REMEMBERED {
+            self.joiner.remembered.remove(0);
+        }
         self.joiner.next.get_or_insert(now + self.joiner.wait);
     }
 
@@ -143,7 +148,8 @@ impl Dht {
             }
             Some(Operation::Join(mut join)) => {
                 join.waiting.remove(&address);
-                if join.search.is_none() && node.is_some() {
+                // A node that is told to join by its own address, too, has not met anybody by that.
+                if join.search.is_none() && node.is_some_and(|node| node.id != self.id) {
                     join.search = Some(Search::new(self, self.id, Wants::Nodes));
                 }
                 self.advance_join(now, request, join);

@@ -354,7 +354,8 @@ impl Dht {
             self.counts.unexpected += 1;
             return;
         };
-        let Some(id) = reply.sender.or(call.node) else { return };
+        // Who does not say who it is cannot be learned, nor be told from another.
+        let Some(id) = reply.sender.or(call.node) else { return self.on_silent(now, call) };
         let node = Contact::new(id, from);
         if id != self.id {
             self.learn(now, node);

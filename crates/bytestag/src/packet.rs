@@ -344,13 +344,13 @@ impl Entry {
 
     fn read(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
-        let size = match object.get("size")? {
-            Value::Null => None,
-            size => Some(size.as_i64()?),
+        let size = match object.get("size") {
+            None | Some(Value::Null) => None,
+            Some(size) => Some(size.as_i64()?),
         };
-        let stamp = match object.get("time")? {
-            Value::Null => None,
-            stamp => Some(stamp.as_f64()?),
+        let stamp = match object.get("time") {
+            None | Some(Value::Null) => None,
+            Some(stamp) => Some(stamp.as_f64()?),
         };
         let key_of = |member: &str| object.get(member).and_then(key);
         let id = ValueId { key: key_of("key")?, index: key_of("index")? };
@@ -446,3 +446,6 @@ fn whole(value: &Value) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,9 @@ pub(crate) struct Put {
     stamp: Time,
     cause: Cause,
     pub(crate) search: Option<Search>,
-    /// Who was found to have it already.
-    holders: Vec<Key>,
+    /// Who was found to have it already, and whether as it was published now: otherwise it is to
+    /// be told that it was published again.
+    holders: BTreeMap<Key, bool>,
     /// Whom to store it on next, nearest first; nothing until the search is done.
     targets: Option<VecDeque<Contact>>,
     under_way: BTreeMap<Key, Target>,
@@ -106,7 +107,7 @@ impl Dht {
             stamp: stamp.map_or(now, |record| record.stamp),
             cause,
             search: Some(Search::new(self, id.key, Wants::Places(id.index))),
-            holders: Vec::new(),
+            holders: BTreeMap::new(),
             targets: None,
             under_way: BTreeMap::new(),
             copies: Copies::default(),
@@ -124,7 +125,7 @@ impl Dht {
             stamp: now,
             cause: Cause::Cache,
             search: None,
-            holders: Vec::new(),
+            holders: BTreeMap::new(),
             targets: Some(VecDeque::from([node])),
             under_way: BTreeMap::new(),
             copies: Copies::default(),
@@ -161,7 +162,7 @@ impl Dht {
     fn next_target(&self, put: &mut Put) -> Option<Contact> {
         let targets = put.targets.as_mut()?;
         while let Some(first) = targets.front()
-            && put.holders.contains(&first.id)
+            && put.holders.get(&first.id) == Some(&true)
         {
             put.copies.had += 1;
             targets.pop_front();
@@ -205,12 +206,18 @@ impl Dht {
         answer: Answer,
     ) {
         match answer.transfer {
+            None if put.holders.contains_key(&node.id) => {
+                // It has it, and may have noted that it was published again: old nodes do not.
+                put.settle(&node.id);
+                self.load.give_back(node.address);
+                put.copies.had += 1;
+            }
             _ if answer.kept => {
                 put.settle(&node.id);
                 self.load.give_back(node.address);
                 put.copies.stored += 1;
             }
-            Some(transfer) => {
+            Some(transfer) if !self.uploads.knows(node.address, &transfer) => {
                 let errand = Some((request, node.id));
                 let data = put.data.clone();
                 match transfer.parse::<Key>() {
@@ -223,7 +230,7 @@ impl Dht {
                     }
                 }
             }
-            None => {
+            _ => {
                 put.settle(&node.id);
                 self.load.give_back(node.address);
                 put.copies.refused += 1;
@@ -340,8 +347,11 @@ impl Put {
     /// Takes in what a node says of the value during the search.
     pub(crate) fn learn(&mut self, node: &Contact, answer: &Answer) {
         let entries = answer.entries.as_deref().unwrap_or_default();
-        if entries.iter().any(|entry| entry.id == self.id) {
-            self.holders.push(node.id);
+        if let Some(entry) = entries.iter().find(|entry| entry.id == self.id) {
+            let is_own = matches!(self.cause, Cause::User | Cause::Publisher);
+            // Without a time stamp it is the node's own.
+            let is_older = entry.stamp.is_some_and(|stamp| stamp < self.stamp.as_secs() as f64);
+            self.holders.insert(node.id, !(is_own && is_older));
         }
     }
 

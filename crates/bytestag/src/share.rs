@@ -13,7 +13,7 @@ mod scan;
 mod shared_file;
 mod torrent;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 mod walk;
 
 pub use bencode::{Bencode, BencodeError};

@@ -1,7 +1,8 @@
 //! Values on their way out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng;
@@ -27,7 +28,17 @@ pub(crate) struct Uploads {
     per_address: BTreeMap<SocketAddrV4, usize>,
     datagrams: VecDeque<(SocketAddrV4, Bytes)>,
     ended: VecDeque<(Errand, Outcome)>,
+    /// Transfers that have ended: nothing more is to be sent in their name.
+    finished: BTreeSet<(SocketAddrV4, TransferId)>,
+    finished_at: VecDeque<(Time, (SocketAddrV4, TransferId))>,
 }
+
+/// Transfers that have ended and are remembered.
+const REMEMBERED: usize = 4_096;
+
+/// How long a transfer that has ended is remembered: a question for it that came twice must not
+/// start it once more.
+const MEMORY: Duration = Duration::from_secs(20);
 
 /// For which operation, and to which node, a value is sent.
 pub(crate) type Errand = (RequestId, Key);
@@ -69,9 +80,11 @@ impl Uploads {
         self.open.len() < limits[0] && to_address < limits[1]
     }
 
-    /// Whether this transfer is under way already: there must never be a second sender for it.
-    pub(crate) fn knows(&self, to: SocketAddrV4, transfer: &str) -> bool {
-        self.open.values().any(|upload| upload.to == to && upload.transfer == transfer)
+    /// Whether this transfer is under way already, or has ended: there must never be a second
+    /// sender for it.
+    pub(crate) fn knows(&self, to: SocketAddrV4, transfer: &TransferId) -> bool {
+        self.finished.contains(&(to, transfer.clone()))
+            || self.open.values().any(|upload| upload.to == to && upload.transfer == *transfer)
     }
 
     /// Sends a value to a node that takes one piece at a time, from `at` on.
@@ -141,7 +154,7 @@ impl Uploads {
     ) {
         let Some(upload) = self.open.get_mut(&id) else { return };
         if from >= upload.data.len() {
-            self.end(id, Outcome::Sent);
+            self.end(now, id, Outcome::Sent);
             return;
         }
         let ticket = Key::random(rng);
@@ -163,8 +176,8 @@ impl Uploads {
     ) {
         let Some(id) = self.by_transfer.get(&(transfer, from)).copied() else { return };
         match state {
-            stream::State::Done => self.end(id, Outcome::Kept),
-            stream::State::Refused => self.end(id, Outcome::Refused),
+            stream::State::Done => self.end(now, id, Outcome::Kept),
+            stream::State::Refused => self.end(now, id, Outcome::Refused),
             stream::State::Receiving => {
                 let upload = self.open.get_mut(&id).map(|upload| &mut upload.way);
                 if let Some(Way::Stream { sender, heard }) = upload {
@@ -199,9 +212,9 @@ impl Uploads {
                     self.deadlines.set(id, Some(now + config.chunk_patience[1]));
                 }
                 // Going on would leave a hole. The end lets the other side see that at once.
-                Way::Chunks { .. } => self.end(id, Outcome::Lost),
+                Way::Chunks { .. } => self.end(now, id, Outcome::Lost),
                 Way::Stream { heard, .. } if now.since(*heard) >= config.idle => {
-                    self.end(id, Outcome::Lost);
+                    self.end(now, id, Outcome::Lost);
                 }
                 Way::Stream { sender, .. } => {
                     sender.on_silence(now);
@@ -211,9 +224,10 @@ impl Uploads {
         }
     }
 
-    fn end(&mut self, id: u64, outcome: Outcome) {
+    fn end(&mut self, now: Time, id: u64, outcome: Outcome) {
         let Some(upload) = self.open.remove(&id) else { return };
         self.deadlines.set(id, None);
+        self.remember(now, (upload.to, upload.transfer.clone()));
         if let Some(count) = self.per_address.get_mut(&upload.to) {
             *count -= 1;
             if *count == 0 {
@@ -234,6 +248,18 @@ impl Uploads {
         }
         if let Some(errand) = upload.errand {
             self.ended.push_back((errand, outcome));
+        }
+    }
+
+    fn remember(&mut self, now: Time, name: (SocketAddrV4, TransferId)) {
+        while let Some((at, oldest)) = self.finished_at.front()
+            && (self.finished_at.len() >= REMEMBERED || now.since(*at) >= MEMORY)
+        {
+            self.finished.remove(oldest);
+            self.finished_at.pop_front();
+        }
+        if self.finished.insert(name.clone()) {
+            self.finished_at.push_back((now, name));
         }
     }
 

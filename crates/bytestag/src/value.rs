@@ -63,6 +63,7 @@ pub(crate) fn sha1_of(bytes: &[u8]) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::vectors::{cases, hex_key};
 
     #[test]
     fn a_value_is_named_by_its_sha1() {
@@ -71,5 +72,18 @@ mod tests {
         assert_eq!(id.to_string(), format!("{key}/{key}"));
         assert!(id.fits(b"abc"));
         assert!(!id.fits(b"abd"));
+    }
+
+    #[test]
+    fn values_fit_their_names_as_in_the_reference() {
+        let all = cases("keys").into_iter();
+        let all: Vec<_> = all.filter(|case| case.value["kind"] == "hash").collect();
+        assert_eq!(all.len(), 3);
+        for case in all {
+            let (value, expect) = (case.bytes("value_hex"), &case.value["expect"]);
+            let id = ValueId::of(&value);
+            assert_eq!(id.key, hex_key(&expect["key_hex"]), "{}", case.id);
+            assert!(id.fits(&value) && !id.fits(&[&value[..], b"x"].concat()), "{}", case.id);
+        }
     }
 }

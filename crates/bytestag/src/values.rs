@@ -134,7 +134,8 @@ impl Values {
             return Verdict::Renewed;
         }
         let of_key = self.ids_of(&id.key).take(config.max_values_per_key).count();
-        let is_full = self.foreign >= config.max_values
+        let is_full = config.capacity == 0
+            || self.foreign >= config.max_values
             || self.foreign_bytes.saturating_add(size) > config.capacity
             || of_key >= config.max_values_per_key;
         if size > MAX_VALUE as u64 || is_full { Verdict::NoRoom } else { Verdict::Accept }
@@ -261,3 +262,6 @@ pub(crate) fn lifetime(whole: Duration, nearer: usize, k: usize) -> Duration {
     }
     whole.mul_f64((-(nearer as f64) / k as f64).exp())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,25 @@
-//! Captured cases, for the tests of this directory.
+//! Captured cases, for the tests of this crate.
 
 use rs2p_kad::Key;
 use serde_json::Value;
 
-pub(super) struct Case {
-    pub(super) id: String,
-    pub(super) value: Value,
+pub(crate) struct Case {
+    pub(crate) id: String,
+    pub(crate) value: Value,
 }
 
 impl Case {
-    pub(super) fn bytes(&self, member: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, member: &str) -> Vec<u8> {
         hex::decode(self.value[member].as_str().unwrap()).unwrap()
     }
 }
 
-pub(super) fn hex_key(value: &Value) -> Key {
+pub(crate) fn hex_key(value: &Value) -> Key {
     Key::try_from(&hex::decode(value.as_str().unwrap()).unwrap()[..]).unwrap()
 }
 
 /// The cases of a file of `tests/vectors/bytestag`.
-pub(super) fn cases(name: &str) -> Vec<Case> {
+pub(crate) fn cases(name: &str) -> Vec<Case> {
     let path = format!("{}/../../tests/vectors/bytestag/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let mut all: Value = serde_json::from_str(&text).unwrap();

@@ -1,5 +1,13 @@
-//! Nodes among each other, in virtual time.
+//! Nodes among each other, and one among scripted peers, in virtual time.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod among_ourselves;
+mod bench;
+mod client_probes;
+mod lookups;
 mod network;
+mod probes;
+mod publishing;
+mod recorded;
+mod transcripts;
+mod transfers;
