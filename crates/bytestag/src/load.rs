@@ -7,8 +7,9 @@ use std::net::SocketAddrV4;
 /// (spec, section 15, rules 7 and 8).
 const OLD: usize = 3;
 
-/// The same for a node of rs2p: below what it takes by default.
-const EXTENDED: usize = 8;
+/// The same for a node of rs2p. Two windows fill a path; more would fill the receiver's buffer and
+/// lose what does not fit.
+const EXTENDED: usize = 2;
 
 /// The values under way to and from each address.
 #[derive(Debug, Default)]

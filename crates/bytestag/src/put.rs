@@ -144,7 +144,9 @@ impl Dht {
             put.targets = Some(nearest);
             put.search = None;
         }
-        while put.under_way.len() < self.config.parallel && !put.has_enough() {
+        // A short value goes in one datagram, so nobody is kept busy by it.
+        let parallel = if self.is_short(&put) { self.config.copies } else { self.config.parallel };
+        while put.under_way.len() < parallel && !put.has_enough() {
             let Some(node) = self.next_target(&mut put) else { break };
             self.offer(now, request, &mut put, Target { node, is_second: false });
         }
@@ -160,6 +162,7 @@ impl Dht {
 
     /// The next node that lacks the value and is not busy with us.
     fn next_target(&self, put: &mut Put) -> Option<Contact> {
+        let is_short = self.is_short(put);
         let targets = put.targets.as_mut()?;
         while let Some(first) = targets.front()
             && put.holders.get(&first.id) == Some(&true)
@@ -171,10 +174,16 @@ impl Dht {
             }
         }
         let free = |node: &Contact| {
-            self.load.has_room(node.address, self.extended.contains(&node.address))
+            let extended = self.extended.contains(&node.address);
+            is_short && extended || self.load.has_room(node.address, extended)
         };
         let at = targets.iter().position(free)?;
         targets.remove(at)
+    }
+
+    /// Whether the value goes along with the question whether it may be stored.
+    fn is_short(&self, put: &Put) -> bool {
+        put.data.len() <= MAX_INLINE && self.config.extended
     }
 
     /// Asks a node to store the value; short ones come along.
@@ -182,7 +191,7 @@ impl Dht {
         let node = target.node;
         self.load.take(node.address);
         put.under_way.insert(node.id, target);
-        let is_short = put.data.len() <= MAX_INLINE && self.config.extended;
+        let is_short = self.is_short(put);
         let ask = Ask::Store {
             id: put.id,
             size: put.data.len() as i64,
