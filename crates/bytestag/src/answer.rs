@@ -141,7 +141,8 @@ impl Dht {
         let rest = value.slice(offset..);
         match transfer.parse::<Key>() {
             Ok(transfer) if extended => {
-                self.uploads.send_stream(now, from, transfer, rest, None);
+                let is_proven = self.extended.contains(&from);
+                self.uploads.send_stream(now, from, transfer, rest, None, is_proven);
             }
             _ => self.uploads.send_chunks(now, from, transfer, rest, None),
         }

@@ -18,6 +18,9 @@ use crate::value::ValueId;
 /// Nodes that are tried for one value at most.
 const MAX_HOLDERS: usize = 64;
 
+/// Nodes that are asked besides those near to the key, since they had something like it.
+const MAX_HINTS: usize = 3;
+
 /// How often one node is asked for a value: a question that was lost looks like a busy node.
 const TRIES: u32 = 3;
 
@@ -77,17 +80,18 @@ impl Dht {
             self.tell(DhtEvent::Got { request, result });
             return request;
         }
-        let hints = from.into_iter().filter(|node| wanted.is_some() && node.id != self.id);
-        // A node that does not have it is silent, which costs a second: so few are guessed at.
-        let holders: VecDeque<_> =
-            hints.take(2).map(|node| Holder { node, extended: true }).collect();
+        let mut search = Search::new(self, key, Wants::Values(index));
+        let own = self.id;
+        for node in from.into_iter().filter(|node| node.id != own).take(MAX_HINTS) {
+            search.ask_also(self, now, request, &node);
+        }
         let get = Get {
             wanted,
             is_any: index.is_none(),
             given_up: BTreeSet::new(),
-            search: Search::new(self, key, Wants::Values(index)),
+            search,
             known: BTreeSet::new(),
-            holders,
+            holders: VecDeque::new(),
             lacks: None,
             fetching: None,
             data: Vec::new(),

@@ -365,9 +365,7 @@ impl Dht {
             return self.on_silent(now, call);
         }
         let answer = Answer::read(&reply.body);
-        if answer.extended && self.extended.len() < MAX_EXTENDED {
-            self.extended.insert(from);
-        }
+        self.note_extended(from, answer.extended, call.purpose);
         match call.purpose {
             Purpose::Check => self.table.keep_old(since_epoch(now), &id),
             Purpose::Ping(request) => self.on_ping_ended(now, request, from, Some(node)),
@@ -382,6 +380,19 @@ impl Dht {
                     self.on_verified(now, request, put, &id, Some(&answer));
                 }
             }
+        }
+    }
+
+    /// Remembers who speaks the extensions: whoever says so in an answer to a question that has
+    /// room for it.
+    fn note_extended(&mut self, from: SocketAddrV4, extended: bool, purpose: Purpose) {
+        if extended {
+            self.extended.insert(from);
+            if self.extended.len() > MAX_EXTENDED {
+                self.extended.pop_first();
+            }
+        } else if !matches!(purpose, Purpose::Ping(_) | Purpose::Check) {
+            self.extended.remove(&from);
         }
     }
 

@@ -231,7 +231,7 @@ impl Dht {
                 let data = put.data.clone();
                 match transfer.parse::<Key>() {
                     Ok(transfer) if answer.extended && self.config.extended => {
-                        self.uploads.send_stream(now, node.address, transfer, data, errand);
+                        self.uploads.send_stream(now, node.address, transfer, data, errand, true);
                     }
                     _ => {
                         let at = now + self.config.breath;

@@ -81,6 +81,20 @@ impl Search {
         }
     }
 
+    /// Asks a node that need not be near to the key.
+    pub(crate) fn ask_also(
+        &mut self,
+        dht: &mut Dht,
+        now: Time,
+        request: RequestId,
+        node: &Contact,
+    ) {
+        self.asked += 1;
+        self.under_way += 1;
+        let to = (node.address, Some(node.id));
+        dht.call(now, to, &self.ask(), dht.config.patience, Purpose::Search(request));
+    }
+
     /// A node answered. What it has to be asked once more, if it told of values instead of nodes and
     /// the values do not do.
     pub(crate) fn on_answer(

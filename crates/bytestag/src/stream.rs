@@ -38,7 +38,11 @@ const MARK: u8 = 0x52;
 const WIDEST: usize = 128;
 
 /// Pieces under way at the start.
-const INITIAL: usize = 16;
+pub(crate) const INITIAL: usize = 16;
+
+/// The same towards an address that has answered nothing yet: it may be somebody else's, put on a
+/// question to have datagrams sent there.
+pub(crate) const UNPROVEN: usize = 2;
 
 /// Pieces under way after a silence, and at least.
 const NARROWEST: usize = 2;
@@ -151,7 +155,7 @@ struct Sent {
 }
 
 impl Sender {
-    pub(crate) fn new(transfer: Key, data: Bytes, now: Time) -> Self {
+    pub(crate) fn new(transfer: Key, data: Bytes, now: Time, initial: usize) -> Self {
         Self {
             transfer,
             // Nothing at all is one piece of no bytes.
@@ -161,7 +165,7 @@ impl Sender {
             next: 0,
             under_way: BTreeMap::new(),
             lost: BTreeMap::new(),
-            window: INITIAL as f64,
+            window: initial as f64,
             threshold: WIDEST as f64,
             recover: 0,
             smoothed: None,
@@ -351,7 +355,7 @@ mod tests {
         let transfer = Key::new([7; 20]);
         let value: Bytes = (0..size).map(|byte| (byte % 251) as u8).collect();
         let mut now = Time::from_millis(1_000);
-        let mut sender = Sender::new(transfer, value.clone(), now);
+        let mut sender = Sender::new(transfer, value.clone(), now, INITIAL);
         let mut receiver = Receiver::new(transfer, size as u32);
         let mut path: BTreeMap<(Time, u64), (bool, Bytes)> = BTreeMap::new();
         let mut order = 0;

@@ -101,6 +101,8 @@ impl Dht {
                     self.publisher.release();
                     if self.values.is_original(&id) {
                         self.publisher.failed(now, id, &mut self.rng);
+                    } else {
+                        self.publisher.remove(&id);
                     }
                 }
             }

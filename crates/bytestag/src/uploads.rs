@@ -101,7 +101,8 @@ impl Uploads {
         self.deadlines.set(id, Some(at));
     }
 
-    /// Sends a value to a node that knows the windowed transfer.
+    /// Sends a value to a node that knows the windowed transfer. `is_proven`: something was answered
+    /// from that address before.
     pub(crate) fn send_stream(
         &mut self,
         now: Time,
@@ -109,8 +110,10 @@ impl Uploads {
         transfer: Key,
         data: Bytes,
         errand: Option<Errand>,
+        is_proven: bool,
     ) {
-        let sender = Sender::new(transfer, data, now);
+        let initial = if is_proven { stream::INITIAL } else { stream::UNPROVEN };
+        let sender = Sender::new(transfer, data, now, initial);
         let way = Way::Stream { sender, heard: now };
         let name = transfer.to_base64();
         let id = self.insert(Upload { to, transfer: name, errand, data: Bytes::new(), way });
