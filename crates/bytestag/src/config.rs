@@ -60,6 +60,8 @@ pub struct DhtConfig {
     /// Values of others that are being received at the same time, at most: 64, and 8 from one
     /// address. Beyond that, stores are refused.
     pub incoming: [usize; 2],
+    /// Operations of the user that are under way at the same time: 16,384. One more fails at once.
+    pub operations: usize,
     /// Datagrams a second that are taken from one address, and as many at once after a pause.
     /// 5,000; the loopback network counts by port.
     pub rate: u32,
@@ -93,6 +95,7 @@ impl Default for DhtConfig {
             keeps_foreign_keys: false,
             uploads: [64, 8],
             incoming: [64, 8],
+            operations: 16_384,
             rate: 5_000,
             extended: true,
             caches: true,

@@ -19,6 +19,9 @@ pub enum ReachError {
     /// No address was given.
     #[error("no address to join by: name a node that is in the network")]
     NoAddress,
+    /// Too much is under way. Wait for some of it to end.
+    #[error("{0} operations are under way, as many as are allowed: wait for some to end")]
+    Busy(usize),
 }
 
 /// Why a value could not be fetched.
@@ -48,6 +51,9 @@ pub enum GetError {
         /// Nodes that sent bytes of another SHA-1.
         wrong: usize,
     },
+    /// Too much is under way. Wait for some of it to end.
+    #[error("{0} operations are under way, as many as are allowed: wait for some to end")]
+    Busy(usize),
 }
 
 /// Why a value could not be published.
@@ -70,6 +76,9 @@ pub enum PutError {
         /// Nodes that were silent or lost the value on the way.
         silent: usize,
     },
+    /// Too much is under way. Wait for some of it to end.
+    #[error("{0} operations are under way, as many as are allowed: wait for some to end")]
+    Busy(usize),
 }
 
 /// The bytes of a value cannot be read or written.

@@ -70,7 +70,7 @@ pub enum DhtEvent {
 }
 
 /// What a lookup found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The nodes nearest to the key that answered, nearest first: 20 at most.
     pub nodes: Vec<Contact>,

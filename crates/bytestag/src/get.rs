@@ -68,6 +68,10 @@ impl Dht {
         from: impl IntoIterator<Item = Contact>,
     ) -> RequestId {
         let request = self.next_request();
+        if let Some(limit) = self.is_busy() {
+            self.tell(DhtEvent::Got { request, result: Err(GetError::Busy(limit)) });
+            return request;
+        }
         let wanted = index.map(|index| ValueId { key, index });
         let here = match wanted {
             Some(id) => Some(id).filter(|id| self.values.get(id).is_some()),

@@ -68,6 +68,10 @@ impl Dht {
     /// Asks who is at an address. The result is a [`DhtEvent::Pinged`].
     pub fn ping(&mut self, now: Time, address: SocketAddrV4) -> RequestId {
         let request = self.next_request();
+        if let Some(limit) = self.is_busy() {
+            self.tell(DhtEvent::Pinged { request, result: Err(ReachError::Busy(limit)) });
+            return request;
+        }
         let patience = self.config.patience;
         self.call(now, (address, None), &Ask::Ping, patience, Purpose::Ping(request));
         self.keep(request, Operation::Ping);
@@ -82,6 +86,11 @@ impl Dht {
         addresses: impl IntoIterator<Item = SocketAddrV4>,
     ) -> RequestId {
         let request = self.next_request();
+        if let Some(limit) = self.is_busy() {
+            let result = Err(ReachError::Busy(limit));
+            self.tell(DhtEvent::Joined { request: Some(request), result });
+            return request;
+        }
         let addresses: Vec<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
         self.begin_join(now, request, Some(request), addresses);
         request

@@ -18,7 +18,7 @@ use crate::contents::{Contents, Library, MemoryContents};
 use crate::datagram;
 use crate::downloads::{Downloads, Purpose as Download};
 use crate::error::ContentsError;
-use crate::event::DhtEvent;
+use crate::event::{DhtEvent, Found};
 use crate::get::Get;
 use crate::join::{Join, Joiner};
 use crate::load::Load;
@@ -153,7 +153,8 @@ impl Dht {
         &self.table
     }
 
-    /// Looks up the nodes nearest to a key. The result is a [`DhtEvent::Found`].
+    /// Looks up the nodes nearest to a key. The result is a [`DhtEvent::Found`], of nobody asked if
+    /// nobody is known or [too much](DhtConfig::operations) is under way.
     pub fn find(&mut self, now: Time, key: Key) -> RequestId {
         self.look_up(now, key, Wants::Nodes)
     }
@@ -166,6 +167,10 @@ impl Dht {
 
     fn look_up(&mut self, now: Time, key: Key, wants: Wants) -> RequestId {
         let request = self.next_request();
+        if self.is_busy().is_some() {
+            self.tell(DhtEvent::Found { request, found: Found::default() });
+            return request;
+        }
         let search = Search::new(self, key, wants);
         self.advance_lookup(now, request, Box::new(search));
         request
@@ -222,6 +227,12 @@ impl Dht {
     }
 
     // What operations use.
+
+    /// How many operations are allowed, if no more are.
+    pub(crate) fn is_busy(&self) -> Option<usize> {
+        let limit = self.config.operations;
+        (self.operations.len() >= limit).then_some(limit)
+    }
 
     pub(crate) fn next_request(&mut self) -> RequestId {
         self.next_request += 1;

@@ -61,7 +61,7 @@ impl Dht {
     /// is a [`DhtEvent::Published`].
     ///
     /// # Errors
-    /// It is too long, or cannot be kept here. Nothing has changed.
+    /// It is too long, cannot be kept here, or too much is under way. Nothing has changed.
     pub fn put(
         &mut self,
         now: Time,
@@ -70,6 +70,9 @@ impl Dht {
     ) -> Result<(RequestId, ValueId), PutError> {
         if value.len() > MAX_VALUE {
             return Err(PutError::TooLong(value.len()));
+        }
+        if let Some(limit) = self.is_busy() {
+            return Err(PutError::Busy(limit));
         }
         let index = sha1_of(&value);
         let id = ValueId { key: key.unwrap_or(index), index };
