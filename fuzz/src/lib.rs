@@ -1,5 +1,5 @@
-//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire`, `rs2p-sync` and
-//! `rs2p-chord`, which run them over the committed seeds and over arbitrary input without a fuzzer.
+//! What the fuzz targets run. The functions live beside the tests of `rs2p-wire`, `rs2p-sync`,
+//! `rs2p-chord` and `rs2p-bytestag`, which run them over the committed seeds and over arbitrary input without a fuzzer.
 
 #[expect(dead_code, reason = "the tests beside it use more of it")]
 #[path = "../../crates/sync/tests/sync/bench.rs"]
@@ -9,6 +9,7 @@ mod bodies;
 mod dht;
 #[path = "../../crates/sync/tests/sync/fuzzed.rs"]
 mod fuzzed;
+mod kademlia;
 
 /// A stream of frames, split, verified, parsed.
 pub fn frame(input: &[u8]) {
@@ -38,4 +39,9 @@ pub fn sync(input: &[u8]) {
 /// Steps of a user of a DHT and of peers of every kind.
 pub fn chord(input: &[u8]) {
     dht::fuzzed::chord(input);
+}
+
+/// Steps of a user of the DHT of Bytestag and of peers of every kind.
+pub fn bytestag(input: &[u8]) {
+    kademlia::fuzzed::bytestag(input);
 }

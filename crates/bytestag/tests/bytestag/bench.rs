@@ -108,6 +108,9 @@ impl Bench {
     }
 
     pub(crate) fn say_raw(&mut self, from: SocketAddrV4, data: &[u8]) {
+        if data.first() == Some(&0x52) {
+            self.extended.insert(from);
+        }
         let data = Bytes::copy_from_slice(data);
         self.dht.handle_input(self.now, Input::Datagram { from: SocketAddr::V4(from), data });
         self.drain();
@@ -276,18 +279,18 @@ pub(crate) fn own() -> Key {
 /// The id of a peer: the higher its number, the farther from the node.
 pub(crate) fn peer(number: u16) -> Key {
     let mut id = [0x55; 20];
-    id[..2].copy_from_slice(&(number + 1).to_be_bytes());
+    id[..2].copy_from_slice(&number.wrapping_add(1).to_be_bytes());
     Key::new(id)
 }
 
 /// The address of a peer.
 pub(crate) fn address(number: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10_000 + number)
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, number.wrapping_add(10_000))
 }
 
 /// The number of the peer at an address.
 pub(crate) fn number_of(address: SocketAddrV4) -> u16 {
-    address.port() - 10_000
+    address.port().wrapping_sub(10_000)
 }
 
 /// How a peer is told of in a list of nodes.

@@ -4,6 +4,7 @@
 mod among_ourselves;
 mod bench;
 mod client_probes;
+mod fuzzed;
 mod lookups;
 mod network;
 mod probes;

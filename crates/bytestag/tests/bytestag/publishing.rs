@@ -293,3 +293,24 @@ fn an_old_node_has_ten_seconds_to_grant_a_store() {
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(sent[0].json["xfer_id"], "first");
 }
+
+/// Rule 14 and D14: old nodes forget what others stored within the hour.
+#[test]
+fn old_nodes_that_forget_a_value_within_the_hour_are_given_it_again() {
+    let held = Held::of(&[1; 900]);
+    let id = held.id;
+    let mut bench = Bench::holding(DhtConfig::default(), BEGIN, vec![held]);
+    let mut old = Old::default();
+    for round in 1..3 {
+        old.holds.clear();
+        bench.pass_millis(3_000_000);
+        bench.sent();
+        bench.say(address(0), &crate::bench::ping(0));
+        for _ in 0..40 {
+            talk(&mut bench, &mut old);
+        }
+        assert_eq!(old.stores.len(), round);
+        // As of when it was published, not of now.
+        assert_eq!(old.holds, [(id, BEGIN - 100)]);
+    }
+}
