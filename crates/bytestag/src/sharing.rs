@@ -198,6 +198,12 @@ impl DhtNode {
         Ok(was_shared)
     }
 
+    /// The files and directories that [`share`](Self::share) was called with, as absolute paths.
+    #[must_use]
+    pub fn shared_roots(&self) -> Vec<PathBuf> {
+        self.lock_shares().roots.iter().cloned().collect()
+    }
+
     /// The shared files, each with its link.
     #[must_use]
     pub fn shared(&self) -> Vec<(Arc<SharedFile>, Magnet)> {

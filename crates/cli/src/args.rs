@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::settings::{DialAddress, Encryption, Lease, ListenAddress, Patience, TransportName};
+use crate::settings::{
+    ByteSize, DialAddress, Encryption, Lease, ListenAddress, NodeKey, Patience, TransportName,
+};
 
 /// Peer-to-peer nodes that talk with py2p 0.7 and js2p 0.7.
 #[derive(Debug, Parser)]
@@ -20,6 +22,7 @@ Examples:
   rs2p mesh --help                        # everything about mesh nodes
   rs2p sync --listen 127.0.0.1:4445       # a replicated dictionary: `set colour green`
   rs2p chord --listen 127.0.0.1:4446      # a distributed hash table, for more than one node holds
+  rs2p kad --listen 127.0.0.1:4447        # another one, for values and files: `share photos`
   rs2p completions bash > ~/.local/share/bash-completion/completions/rs2p
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no node reachable, 8 incompatible network,
@@ -52,6 +55,13 @@ pub(crate) enum Command {
     /// standard output. At a terminal it is a line editor with history and completion.
     #[command(after_help = CHORD_HELP)]
     Chord(ChordArgs),
+    /// Run a node of a Kademlia DHT over UDP, in one network with Bytestag: values and shared files.
+    ///
+    /// A value lies on the twenty nodes nearest to it, which pass it on when they go. The node reads
+    /// commands from standard input, a line each, and answers on standard output. At a terminal it is
+    /// a line editor with history and completion.
+    #[command(after_help = KAD_HELP)]
+    Kad(KadArgs),
     /// Run a node of the bootstrap network, where nodes of other networks find each other.
     ///
     /// It is a node of a Chord DHT that stores, with all its commands. Others come to it with
@@ -186,6 +196,53 @@ pub(crate) struct SeedArgs {
     /// memory, and goes to other seeds at the end [env: RS2P_STORE]
     #[arg(long, value_name = "FILE", help_heading = "DHT")]
     pub(crate) store: Option<PathBuf>,
+}
+
+/// Options of a node of a Kademlia DHT.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct KadArgs {
+    /// Take datagrams here; port 0 picks a free port [env: RS2P_LISTEN] [default: 127.0.0.1:0]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<ListenAddress>,
+
+    /// Join the network by this node; may be repeated [env: RS2P_JOIN, separated by commas]
+    #[arg(long, value_name = "HOST:PORT", action = ArgAction::Append)]
+    pub(crate) join: Option<Vec<DialAddress>>,
+
+    /// The node's id, 20 bytes in hexadecimal, base32 or base64 [env: RS2P_ID] [default: that of the
+    /// store file, or a random one]
+    #[arg(long, visible_alias = "node-id", value_name = "KEY")]
+    pub(crate) id: Option<NodeKey>,
+
+    /// How many bytes of other nodes' values to keep, such as 500M or 10G; with 0 none
+    /// [env: RS2P_CAPACITY] [default: 64G]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) capacity: Option<ByteSize>,
+
+    /// Keep values, the node's id, whom it knows and what it shares in this file, which is made if
+    /// need be; without one all of that lives in memory [env: RS2P_STORE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// Share this file or directory; may be repeated [env: RS2P_SHARE, separated as in PATH]
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub(crate) share: Option<Vec<String>>,
+
+    /// One JSON object on each line of standard output [env: RS2P_JSON]
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Log more to standard error; -vv and -vvv still more [env: RS2P_VERBOSE, a number]
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Log errors only [env: RS2P_QUIET]
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Read options from a TOML file; flags and environment win over it [env: RS2P_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -332,6 +389,42 @@ A configuration file holds the names of the options, those of the DHT in a table
 Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
 the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --connect or
 --bootstrap was reachable; 8 the nodes reached belong to another network.";
+
+const KAD_HELP: &str = "\
+Commands, a line each, words quoted as in a shell:
+  share PATH                share a file, or all files of a directory, and tell the link to it
+  fetch MAGNET [PATH]       fetch what a link names into this directory, or to a path
+  shared                    the shared files, and their links
+  unshare PATH              share it no longer
+  put TEXT, put @FILE       store a value of up to 1 MiB on the nodes nearest to it
+  get KEY [INDEX]           a value under a key
+  values [KEY]              what is under a key, or on this node
+  withdraw KEY [INDEX]      keep a value no longer
+  find KEY                  the nodes nearest to a key
+  join HOST:PORT...         join the network by these nodes
+  ping HOST:PORT            who is there, and how far away
+  table                     the nodes this one knows
+  wait, cancel              wait for share, fetch, put and get, which go on in the background; stop them
+  status, id, help, quit
+
+A KEY is 20 bytes in hexadecimal, base32 or base64. A link to a file has to be quoted only in a shell.
+
+Examples:
+  rs2p kad --listen 0.0.0.0:4447 --store values.redb --capacity 20G
+  rs2p kad --join seed.example.org:4447 --share photos
+  printf 'put hello\\nquit\\n' | rs2p kad --join 127.0.0.1:4447
+  printf 'fetch magnet:?xt=urn:bstagih:... photos\\nwait\\nquit\\n' | rs2p kad --json --join 127.0.0.1:4447
+
+A configuration file holds the names of the options, most of them in a table:
+  listen = \"0.0.0.0:4447\"
+  [kad]
+  join = [\"10.0.0.7:4447\"]
+  capacity = \"20G\"
+  store = \"values.redb\"
+  share = [\"photos\"]
+
+Exit status: 0 after `quit` or SIGTERM; 130 after SIGINT or Ctrl-C; 1 failed, for instance since
+the port is in use or the store file is damaged; 2 wrong usage; 3 no node of --join was reachable.";
 
 const SEED_HELP: &str = "\
 A node of any layer that is started with --bootstrap HOST:PORT, the address of a seed, writes its

@@ -3,7 +3,7 @@
 //! [`args`] is what may be typed, [`settings`] makes one set of options of command line,
 //! environment and file. A [`session`] is a running node that is spoken to over standard input;
 //! what the commands do is up to its layer: [`mesh`],
-//! [`sync`] or [`chord`]. [`inspect`] runs no node.
+//! [`sync`], [`chord`] or [`kad`]. [`inspect`] runs no node.
 
 #![expect(clippy::print_stderr, reason = "a command talks to its user")]
 
@@ -13,6 +13,7 @@ mod dictionary;
 mod failure;
 mod inspect;
 mod json;
+mod kad;
 mod key;
 mod mesh;
 mod pages;
@@ -47,6 +48,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Mesh(args) => mesh::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Chord(args) => chord::run(&args),
+        Command::Kad(args) => kad::run(&args),
         Command::Seed(args) => chord::run_seed(&args),
         Command::Inspect(args) => inspect::run(&args.what),
         Command::Completions { shell } => pages::completions(shell),

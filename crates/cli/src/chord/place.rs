@@ -6,8 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::ChordNode;
 use crate::dictionary::{self, Answer, parse_key};
-use crate::mesh::{name, row};
-use crate::session::{Span, Style, Told};
+use crate::session::{Span, Style, Told, name, row};
 
 impl ChordNode {
     pub(super) async fn explain(&self, words: &[String]) -> Answer {

@@ -15,8 +15,7 @@ use crate::session::{self, Call, CommandError, CommandSpec, Completes, Layer, To
 use crate::settings::NodeOptions;
 
 pub(crate) use part::{COMMANDS, MeshPart};
-pub(crate) use start::{resolve, start_failure, with_node_options};
-pub(crate) use telling::{name, row};
+pub(crate) use start::{listen_failure, resolve, start_failure, with_node_options};
 
 pub(crate) fn run(args: &NodeArgs) -> Result<(), Failure> {
     let options = NodeOptions::resolve(args, |name| env::var_os(name), "mesh")?;

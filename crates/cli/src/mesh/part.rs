@@ -14,10 +14,10 @@ use serde_json::{Value as Json, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
-use super::telling::{message, name, place, row, sent};
+use super::telling::{message, place, sent};
 use super::trouble::{bootstrap_error, connect_error};
 use crate::failure::Failure;
-use crate::session::{self, Call, CommandError, CommandSpec, Completes, Style, Told};
+use crate::session::{self, Call, CommandError, CommandSpec, Completes, Style, Told, name, row};
 use crate::settings::{DialAddress, NodeOptions};
 use crate::words;
 
@@ -155,7 +155,10 @@ impl<M: OverMesh> MeshPart<M> {
     }
 
     /// Runs a command of [`COMMANDS`].
-    pub(crate) async fn run(&self, Call { name, words }: Call<'_>) -> Result<Told, CommandError> {
+    pub(crate) async fn run(
+        &self,
+        Call { name, words, .. }: Call<'_>,
+    ) -> Result<Told, CommandError> {
         let packets = || words.iter().map(|word| words::value(word)).collect::<Result<Vec<_>, _>>();
         match name {
             "connect" => self.connect(&words[0]).await,
@@ -210,7 +213,7 @@ impl<M: OverMesh> MeshPart<M> {
                 addresses.extend(peers.into_iter().map(|peer| peer.address));
                 addresses.iter().map(ToString::to_string).collect()
             }
-            Completes::Nothing | Completes::Keys => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use rs2p_base::Endpoint;
+use rs2p_base::net::ListenError;
 use rs2p_mesh::StartError;
 
 use crate::failure::Failure;
@@ -40,7 +41,14 @@ pub(crate) async fn resolve(listen: &Endpoint) -> Result<SocketAddr, Failure> {
 
 /// Why a node does not start, and what can be done.
 pub(crate) fn start_failure(error: &StartError) -> Failure {
-    let StartError::Listen(listen) = error else { return Failure::failed(error) };
+    match error {
+        StartError::Listen(listen) => listen_failure(listen, "--advertise"),
+        error => Failure::failed(error),
+    }
+}
+
+/// Why there is nothing to listen on. `elsewhere` is where the address goes that others are to use.
+pub(crate) fn listen_failure(listen: &ListenError, elsewhere: &str) -> Failure {
     let address = listen.address;
     Failure::Failed(match listen.source.kind() {
         ErrorKind::AddrInUse => format!(
@@ -50,7 +58,7 @@ pub(crate) fn start_failure(error: &StartError) -> Failure {
         ErrorKind::AddrNotAvailable => format!(
             "cannot listen on {address}: that is no address of this machine. Use 127.0.0.1 for \
              this machine alone, 0.0.0.0 for all its addresses; what peers shall dial instead goes \
-             into --advertise"
+             into {elsewhere}"
         ),
         ErrorKind::PermissionDenied => format!(
             "cannot listen on {address}: not permitted. Ports below 1024 are often kept for the \

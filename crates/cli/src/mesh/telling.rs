@@ -4,7 +4,7 @@ use rs2p_mesh::{PeerInfo, Receipt, Received};
 use rs2p_wire::{MainFlag, Value};
 
 use crate::json;
-use crate::session::{Style, Told};
+use crate::session::{Style, Told, name};
 
 pub(super) fn sent(command: &str, Receipt { id, peers }: Receipt) -> Told {
     let peers = if peers == 1 { "1 peer".to_owned() } else { format!("{peers} peers") };
@@ -28,24 +28,7 @@ pub(super) fn message(received: &Received) -> Told {
     told.line([name(&sender), (Style::Faint, format!("{how}: ")), (Style::Plain, packets)])
 }
 
-/// The beginning of an id, enough to know it by.
-pub(crate) fn name(id: &str) -> (Style, String) {
-    let mut short: String = id.chars().take(SHORT).collect();
-    if short.len() < id.len() {
-        short.push('…');
-    }
-    (Style::Name, short)
-}
-
 pub(super) fn place(peer: &PeerInfo) -> String {
     let direction = if peer.outgoing { "dialled" } else { "has dialled" };
     format!("{} ({direction})", peer.address)
 }
-
-/// A line of `status`.
-pub(crate) fn row(title: &str, text: String) -> [(Style, String); 2] {
-    [(Style::Bold, format!("{title:10}")), (Style::Plain, text)]
-}
-
-/// Characters of an id that people are shown.
-const SHORT: usize = 10;

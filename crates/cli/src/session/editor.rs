@@ -24,7 +24,10 @@ use super::printer::shows_colours;
 pub(super) struct Editor(rustyline::Editor<Knowledge, FileHistory>);
 
 /// Writes above the line that is being edited.
-pub(super) struct Above(Box<dyn ExternalPrinter + Send>);
+pub(super) struct Above {
+    printer: Box<dyn ExternalPrinter + Send>,
+    columns: u16,
+}
 
 /// Opens the terminal; nothing when it is too simple for an editor.
 pub(super) fn open() -> Option<(Editor, Above)> {
@@ -37,12 +40,18 @@ pub(super) fn open() -> Option<(Editor, Above)> {
         .build();
     let mut editor = rustyline::Editor::with_config(config).ok()?;
     let above = editor.create_external_printer().ok()?;
-    Some((Editor(editor), Above(Box::new(above))))
+    let columns = editor.dimensions().map_or(80, |(columns, _)| columns);
+    Some((Editor(editor), Above { printer: Box::new(above), columns }))
 }
 
 impl Above {
     pub(super) fn print(&mut self, text: String) -> io::Result<()> {
-        self.0.print(text).map_err(io::Error::other)
+        self.printer.print(text).map_err(io::Error::other)
+    }
+
+    /// How wide the terminal was at the start.
+    pub(super) const fn columns(&self) -> u16 {
+        self.columns
     }
 }
 

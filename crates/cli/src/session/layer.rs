@@ -2,13 +2,14 @@
 
 use rs2p_base::net::RecvError;
 
+use super::progress::Progress;
 use super::told::Told;
 use crate::failure::Failure;
 
 /// A node of some layer. A layer that owns another passes on the commands it does not know.
 pub(crate) trait Layer: Send + Sync + 'static {
-    /// The command by which the node comes to others; `--connect` runs it at the start, as
-    /// `--bootstrap` runs the command of that name.
+    /// The command by which the node comes to others; the option of the same name runs it at the
+    /// start, as `--bootstrap` runs the command of that name.
     const ENTRY: &str;
 
     /// What `help` says of the words in its list.
@@ -22,6 +23,11 @@ pub(crate) trait Layer: Send + Sync + 'static {
 
     /// Called once the nodes to begin with have been asked.
     fn begun(&self) {}
+
+    /// Commands to carry out before any that is typed.
+    fn first_commands(&self) -> Vec<Vec<String>> {
+        Vec::new()
+    }
 
     /// Runs a command of the table; the number of words has been checked.
     fn run(&self, call: Call<'_>) -> impl Future<Output = Result<Told, CommandError>> + Send;
@@ -51,6 +57,8 @@ pub(crate) struct CommandSpec {
     pub(crate) arity: (usize, Option<usize>),
     /// What its first argument is.
     pub(crate) completes: Completes,
+    /// Whether others can be given while it goes on.
+    pub(crate) in_background: bool,
 }
 
 impl CommandSpec {
@@ -61,7 +69,12 @@ impl CommandSpec {
         arity: (usize, Option<usize>),
         completes: Completes,
     ) -> Self {
-        Self { name, usage, help, arity, completes }
+        Self { name, usage, help, arity, completes, in_background: false }
+    }
+
+    /// The same, but others can be given while it goes on.
+    pub(crate) const fn in_background(self) -> Self {
+        Self { in_background: true, ..self }
     }
 }
 
@@ -75,13 +88,19 @@ pub(crate) enum Completes {
     Peers,
     /// Keys of a dictionary.
     Keys,
+    /// Files and directories.
+    Paths,
+    /// Those that are shared.
+    Shared,
 }
 
 /// A command as it was typed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) name: &'static str,
     pub(crate) words: &'a [String],
+    /// Where it tells how far it is.
+    pub(crate) progress: &'a Progress,
 }
 
 /// Why a command failed.

@@ -2,13 +2,17 @@
 //!
 //! Lines come from standard input, one after the other: the next one is looked at when the one
 //! before has been answered, so replies stand in the order of commands, one each, and a script
-//! needs no waits. Events are told whenever they happen, also while a command takes its time.
+//! needs no waits. Commands that take long go on in the [`background`], where a layer says so, and
+//! are answered when they are done. Events are told whenever they happen, also while a command takes
+//! its time.
 
+mod background;
 mod editor;
 mod input;
 mod layer;
 mod logs;
 mod printer;
+mod progress;
 mod signals;
 mod told;
 
@@ -23,13 +27,15 @@ use tokio::time::timeout;
 use crate::failure::Failure;
 use crate::settings::NodeOptions;
 use crate::words;
+use background::{Background, LAST_WAIT};
 use input::{Input, Typed, is_interactive};
 use printer::Printer;
 use signals::{Signal, Signals};
 
 pub(crate) use layer::{Call, CommandError, CommandSpec, Completes, Layer, Trouble, event};
 
-pub(crate) use told::{Span, Style, Told};
+pub(crate) use progress::Progress;
+pub(crate) use told::{Span, Style, Told, harmless, name, row};
 
 /// Runs a node from its start to its end. `start` makes it, within the runtime.
 pub(crate) fn run<L, F>(options: &NodeOptions, start: F) -> Result<(), Failure>
@@ -49,7 +55,9 @@ where
         let printer = Printer::start(options.json, above);
         logs::start(options.log, editor.is_some().then(|| printer.clone()));
         let layer = Arc::new(start.await?);
-        let session = Session { layer, printer, signals, interactive: editor.is_some() };
+        let interactive = editor.is_some();
+        let background = Background::default();
+        let session = Session { layer, printer, signals, interactive, background };
         session.run(&options.connect, &options.bootstrap, editor).await
     });
     // Look-ups of names that are still under way would hold up the end.
@@ -62,6 +70,7 @@ struct Session<L> {
     printer: Printer,
     signals: Signals,
     interactive: bool,
+    background: Background,
 }
 
 impl<L: Layer> Session<L> {
@@ -98,19 +107,20 @@ impl<L: Layer> Session<L> {
         bootstrap: &[Endpoint],
     ) -> Result<ControlFlow<()>, Failure> {
         let mut attempts = JoinSet::new();
-        let mut attempt = |option: &'static str, name, words: Vec<String>| {
+        let mut attempt = |name, words: Vec<String>| {
             let layer = self.layer.clone();
+            let progress = Progress::new(self.printer.clone(), 0);
             attempts.spawn(async move {
-                let result = layer.run(Call { name, words: &words }).await;
-                result.map(drop).map_err(|error| (format!("{option} {}", words.join(",")), error))
+                let result = layer.run(Call { name, words: &words, progress: &progress }).await;
+                result.map(drop).map_err(|error| (format!("--{name} {}", words.join(",")), error))
             });
         };
         for target in connect {
-            attempt("--connect", L::ENTRY, vec![target.to_string()]);
+            attempt(L::ENTRY, vec![target.to_string()]);
         }
         if !bootstrap.is_empty() {
             let seeds = bootstrap.iter().map(ToString::to_string).collect();
-            attempt("--bootstrap", "bootstrap", seeds);
+            attempt("bootstrap", seeds);
         }
         let count = attempts.len();
         let mut failures = Vec::new();
@@ -141,13 +151,24 @@ impl<L: Layer> Session<L> {
 
     /// Answers commands until the node is to end.
     async fn serve(&mut self, inputs: &mut input::Inputs) -> Result<(), Failure> {
+        for words in self.layer.first_commands() {
+            let line: Vec<_> = words.iter().map(|word| words::quote(word)).collect();
+            if let ControlFlow::Break(result) = self.carry_out(&words, &line.join(" ")).await {
+                return result;
+            }
+        }
         loop {
             let typed = tokio::select! {
                 biased;
                 signal = self.signals.next() => return signal.into_result(),
                 () = self.printer.closed() => return Err(no_output()),
                 () = self.layer.stopped() => return Err(Failure::Failed("the node has stopped".to_owned())),
-                typed = inputs.recv() => typed,
+                ended = self.background.next() => {
+                    self.printer.take_away(ended.number).await;
+                    self.printer.tell(ended.told).await;
+                    continue;
+                }
+                typed = inputs.recv(), if self.background.has_room() => typed,
             };
             let Typed { input, done } = typed;
             let line = match input {
@@ -166,6 +187,7 @@ impl<L: Layer> Session<L> {
                     continue;
                 }
             };
+            self.printer.typed().await;
             let words = match words::split(&line) {
                 Ok(words) => words,
                 Err(error) => {
@@ -173,25 +195,138 @@ impl<L: Layer> Session<L> {
                     continue;
                 }
             };
-            let Some((name, words)) = words.split_first() else { continue };
-            if name == "quit" && words.is_empty() {
+            if is_quit(&words) {
+                self.finish_background(inputs).await?;
                 self.printer.tell(Told::reply("quit")).await;
                 // The editor waits for this before it reads on, which it no longer shall.
                 std::mem::forget(done);
                 return Ok(());
             }
-            let answer = tokio::select! {
+            if let ControlFlow::Break(result) = self.carry_out(&words, &line).await {
+                return result;
+            }
+        }
+    }
+
+    /// Carries out a command, or begins to if it is one that goes on in the background.
+    async fn carry_out(
+        &mut self,
+        words: &[String],
+        line: &str,
+    ) -> ControlFlow<Result<(), Failure>> {
+        let Some((name, words)) = words.split_first() else { return ControlFlow::Continue(()) };
+        let commands = self.layer.commands();
+        let spec = commands.into_iter().find(|spec| spec.name == name);
+        if spec.is_some_and(|spec| spec.in_background) {
+            let number = self.background.number();
+            let progress = Progress::new(self.printer.clone(), number);
+            let (layer, line) = (self.layer.clone(), line.to_owned());
+            let (name, words, given) = (name.clone(), words.to_vec(), line.clone());
+            self.background.spawn(number, line, async move {
+                let answer = answer(&*layer, &name, &words, &progress).await;
+                answer.unwrap_or_else(|reason| Told::error(&reason, &given))
+            });
+            return ControlFlow::Continue(());
+        }
+        let answer = match (name.as_str(), words) {
+            (CANCEL, []) if spec.is_some() => {
+                let count = self.background.cancel();
+                let text = match count {
+                    0 => "nothing is going on in the background".to_owned(),
+                    count => format!("{} stopped", count_of_commands(count)),
+                };
+                let told = Told::reply(CANCEL).field("cancelled", count);
+                Ok(told.line([(Style::Faint, text)]))
+            }
+            (WAIT, []) if spec.is_some() => self.wait().await?,
+            _ => {
+                let (layer, progress) =
+                    (self.layer.clone(), Progress::new(self.printer.clone(), 0));
+                let answer = answer(&*layer, name, words, &progress);
+                self.attend(answer).await?
+            }
+        };
+        let told = answer.unwrap_or_else(|reason| Told::error(&reason, line));
+        self.printer.tell(told).await;
+        ControlFlow::Continue(())
+    }
+
+    /// Waits for an answer, and tells what else ends meanwhile. At a terminal Ctrl-C ends the wait.
+    async fn attend(
+        &mut self,
+        answer: impl Future<Output = Result<Told, String>>,
+    ) -> ControlFlow<Result<(), Failure>, Result<Told, String>> {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
                 signal = self.signals.next() => {
                     if !(self.interactive && signal == Signal::Interrupt) {
-                        return signal.into_result();
+                        return ControlFlow::Break(signal.into_result());
                     }
-                    Err("no longer waited for; it may still come about".to_owned())
+                    let text = "no longer waited for; it may still come about";
+                    return ControlFlow::Continue(Err(text.to_owned()));
                 }
-                answer = answer(&*self.layer, name, words) => answer,
-            };
-            let told = answer.unwrap_or_else(|reason| Told::error(&reason, &line));
-            self.printer.tell(told).await;
+                ended = self.background.next() => {
+                    self.printer.take_away(ended.number).await;
+                    self.printer.tell(ended.told).await;
+                }
+                answer = &mut answer => return ControlFlow::Continue(answer),
+            }
         }
+    }
+
+    /// Waits until nothing goes on in the background.
+    async fn wait(&mut self) -> ControlFlow<Result<(), Failure>, Result<Told, String>> {
+        while !self.background.is_empty() {
+            let ended = tokio::select! {
+                signal = self.signals.next() => {
+                    if !(self.interactive && signal == Signal::Interrupt) {
+                        return ControlFlow::Break(signal.into_result());
+                    }
+                    let text = "no longer waited for; it goes on";
+                    return ControlFlow::Continue(Err(text.to_owned()));
+                }
+                ended = self.background.next() => ended,
+            };
+            self.printer.take_away(ended.number).await;
+            self.printer.tell(ended.told).await;
+        }
+        let told = Told::reply(WAIT);
+        ControlFlow::Continue(Ok(told.line([(Style::Faint, "all is done".to_owned())])))
+    }
+
+    /// Before the end: gives what goes on a moment to be done where a script has asked for it, then
+    /// stops it, and tells of each.
+    async fn finish_background(&mut self, inputs: &mut input::Inputs) -> Result<(), Failure> {
+        let latest = tokio::time::sleep(LAST_WAIT);
+        let mut latest = std::pin::pin!(latest);
+        let mut stopped = self.interactive;
+        if stopped {
+            self.background.cancel();
+        }
+        while !self.background.is_empty() {
+            let ended = tokio::select! {
+                signal = self.signals.next() => return signal.into_result(),
+                ended = self.background.next() => ended,
+                () = &mut latest, if !stopped => {
+                    stopped = true;
+                    self.background.cancel();
+                    continue;
+                }
+                typed = inputs.recv(), if !stopped => {
+                    if let Input::Line(line) = typed.input
+                        && words::split(&line).is_ok_and(|words| is_quit(&words))
+                    {
+                        stopped = true;
+                        self.background.cancel();
+                    }
+                    continue;
+                }
+            };
+            self.printer.take_away(ended.number).await;
+            self.printer.tell(ended.told).await;
+        }
+        Ok(())
     }
 
     fn tell_events(&self) -> JoinHandle<()> {
@@ -222,7 +357,20 @@ impl<L: Layer> Session<L> {
     }
 }
 
-async fn answer<L: Layer>(layer: &L, name: &str, words: &[String]) -> Result<Told, String> {
+fn is_quit(words: &[String]) -> bool {
+    matches!(words, [word] if word == "quit")
+}
+
+fn count_of_commands(count: usize) -> String {
+    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
+}
+
+async fn answer<L: Layer>(
+    layer: &L,
+    name: &str,
+    words: &[String],
+    progress: &Progress,
+) -> Result<Told, String> {
     if name == "help" {
         return help(&layer.commands(), L::NOTE, words);
     }
@@ -233,7 +381,7 @@ async fn answer<L: Layer>(layer: &L, name: &str, words: &[String]) -> Result<Tol
     if words.len() < least || most.is_some_and(|most| words.len() > most) {
         return Err(format!("`{name}` is used so: {}", spec.usage));
     }
-    let call = Call { name: spec.name, words };
+    let call = Call { name: spec.name, words, progress };
     layer.run(call).await.map_err(|error| error.text)
 }
 
@@ -270,6 +418,12 @@ fn help(commands: &[&CommandSpec], note: &str, words: &[String]) -> Result<Told,
 fn no_output() -> Failure {
     Failure::Failed("nobody reads standard output any more".to_owned())
 }
+
+/// Waits for what goes on in the background, in layers that have it among their commands.
+pub(crate) const WAIT: &str = "wait";
+
+/// Stops it, likewise.
+pub(crate) const CANCEL: &str = "cancel";
 
 /// How long the last words may take.
 const PATIENCE: Duration = Duration::from_secs(2);

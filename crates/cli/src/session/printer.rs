@@ -1,5 +1,6 @@
 //! Standard output: one thread that writes, in order, what everybody tells.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,25 +16,80 @@ use super::told::Told;
 /// the peers.
 #[derive(Clone)]
 pub(crate) struct Printer {
-    queue: Arc<Mutex<Option<mpsc::Sender<String>>>>,
+    queue: Arc<Mutex<Option<mpsc::Sender<Line>>>>,
     /// True once the thread has ended.
     ended: watch::Receiver<bool>,
     json: bool,
     coloured: bool,
+    /// Of a bar, where there is an editor to draw it above.
+    columns: Option<u16>,
+}
+
+/// What is written.
+enum Line {
+    Text(String),
+    /// A bar that stays above the line that is edited until it is taken away.
+    Bar(u64, Option<String>),
+    /// A line was typed: what stood above it does so no longer.
+    Typed,
+}
+
+/// The bars directly above the line that is edited, each on a row.
+#[derive(Default)]
+struct Bars {
+    bars: BTreeMap<u64, String>,
+    /// Rows that are drawn.
+    rows: usize,
+}
+
+impl Bars {
+    /// What has to be written for a line; nothing if it changes nothing.
+    fn take(&mut self, line: Line) -> Option<String> {
+        let text = match line {
+            Line::Text(text) => text,
+            Line::Bar(number, Some(bar)) => {
+                self.bars.insert(number, bar);
+                String::new()
+            }
+            Line::Bar(number, None) => {
+                self.bars.remove(&number)?;
+                String::new()
+            }
+            Line::Typed => {
+                self.rows = 0;
+                return None;
+            }
+        };
+        let mut drawn = String::new();
+        if self.rows > 0 {
+            // Up to the first of them, and away with all below.
+            drawn = format!("\x1b[{}A\x1b[J", self.rows);
+        }
+        drawn += &text;
+        for bar in self.bars.values() {
+            drawn += bar;
+            drawn.push('\n');
+        }
+        self.rows = self.bars.len();
+        Some(drawn).filter(|drawn| !drawn.is_empty())
+    }
 }
 
 impl Printer {
     /// Writes to the terminal above the editor's line, where there is an editor, or to standard
     /// output.
     pub(super) fn start(json: bool, mut above: Option<Above>) -> Self {
-        let (queue, mut lines) = mpsc::channel::<String>(QUEUE);
+        let (queue, mut lines) = mpsc::channel::<Line>(QUEUE);
         let (tell_end, ended) = watch::channel(false);
+        let columns = above.as_ref().map(Above::columns);
         std::thread::spawn(move || {
             let mut out = io::BufWriter::new(io::stdout());
+            let mut bars = Bars::default();
             while let Some(line) = lines.blocking_recv() {
-                let written = match &mut above {
-                    Some(above) => above.print(line),
-                    None => write(&mut out, &line, lines.is_empty()),
+                let written = match (&mut above, line) {
+                    (Some(above), line) => bars.take(line).map_or(Ok(()), |it| above.print(it)),
+                    (None, Line::Text(line)) => write(&mut out, &line, lines.is_empty()),
+                    (None, _) => Ok(()),
                 };
                 if written.is_err() {
                     break;
@@ -44,20 +100,58 @@ impl Printer {
             let _ = tell_end.send(true);
         });
         let coloured = !json && shows_colours(&io::stdout());
-        Self { queue: Arc::new(Mutex::new(Some(queue))), ended, json, coloured }
+        Self { queue: Arc::new(Mutex::new(Some(queue))), ended, json, coloured, columns }
     }
 
     /// Queues it to be written; `false` when nobody reads standard output any more.
     pub(crate) async fn tell(&self, told: Told) -> bool {
         let text = if self.json { told.to_json() } else { told.to_text(self.coloured) };
         let Some(queue) = self.queue() else { return false };
-        text.is_empty() || queue.send(text).await.is_ok()
+        text.is_empty() || queue.send(Line::Text(text)).await.is_ok()
+    }
+
+    /// Tells programs, or nobody when there is too much.
+    pub(super) fn try_tell(&self, told: &Told) {
+        if self.json
+            && let Some(queue) = self.queue()
+        {
+            let _ = queue.try_send(Line::Text(told.to_json()));
+        }
+    }
+
+    /// Columns of a bar, where bars are shown.
+    pub(super) const fn columns(&self) -> Option<u16> {
+        self.columns
+    }
+
+    /// Draws a bar, or leaves it as it is when there is too much.
+    pub(super) fn draw(&self, number: u64, bar: String) {
+        if let (Some(queue), Some(_)) = (self.queue(), self.columns) {
+            let _ = queue.try_send(Line::Bar(number, Some(bar)));
+        }
+    }
+
+    /// Takes a bar away.
+    pub(super) async fn take_away(&self, number: u64) {
+        self.to_editor(Line::Bar(number, None)).await;
+    }
+
+    /// A line was typed.
+    pub(super) async fn typed(&self) {
+        self.to_editor(Line::Typed).await;
+    }
+
+    async fn to_editor(&self, line: Line) {
+        if let (Some(queue), Some(_)) = (self.queue(), self.columns) {
+            // That nobody writes any more is told elsewhere.
+            let _ = queue.send(line).await;
+        }
     }
 
     /// Queues a line of the log, or drops it when there is too much.
     pub(super) fn log(&self, line: &str) {
         if let Some(queue) = self.queue() {
-            let _ = queue.try_send(line.to_owned());
+            let _ = queue.try_send(Line::Text(line.to_owned()));
         }
     }
 
@@ -73,7 +167,7 @@ impl Printer {
         let _ = tokio::time::timeout(patience, self.closed()).await;
     }
 
-    fn queue(&self) -> Option<mpsc::Sender<String>> {
+    fn queue(&self) -> Option<mpsc::Sender<Line>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -92,3 +186,23 @@ pub(super) fn shows_colours(stream: &impl io::IsTerminal) -> bool {
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_stay_above_the_line_and_texts_above_them() {
+        let mut bars = Bars::default();
+        let bar = |number, text: &str| Line::Bar(number, Some(text.to_owned()));
+        let text = |text: &str| Line::Text(text.to_owned());
+        assert_eq!(bars.take(text("a\n")).unwrap(), "a\n");
+        assert_eq!(bars.take(bar(1, "one")).unwrap(), "one\n");
+        assert_eq!(bars.take(bar(2, "two")).unwrap(), "\x1b[1A\x1b[Jone\ntwo\n");
+        assert_eq!(bars.take(text("b\n")).unwrap(), "\x1b[2A\x1b[Jb\none\ntwo\n");
+        assert!(bars.take(Line::Typed).is_none());
+        assert_eq!(bars.take(bar(2, "2")).unwrap(), "one\n2\n", "what was typed stays");
+        assert_eq!(bars.take(Line::Bar(1, None)).unwrap(), "\x1b[2A\x1b[J2\n");
+        assert!(bars.take(Line::Bar(1, None)).is_none());
+    }
+}

@@ -12,6 +12,23 @@ pub(crate) struct Told {
 /// A piece of a line, and how it looks at a terminal that shows colours.
 pub(crate) type Span = (Style, String);
 
+/// The beginning of an id, enough to know it by.
+pub(crate) fn name(id: &str) -> Span {
+    let mut short: String = id.chars().take(SHORT).collect();
+    if short.len() < id.len() {
+        short.push('…');
+    }
+    (Style::Name, short)
+}
+
+/// A line of `status`.
+pub(crate) fn row(title: &str, text: String) -> [Span; 2] {
+    [(Style::Bold, format!("{title:10}")), (Style::Plain, text)]
+}
+
+/// Characters of an id that people are shown.
+const SHORT: usize = 10;
+
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -106,6 +123,13 @@ impl Style {
             Self::Bad => "\x1b[31m",
         }
     }
+}
+
+/// A text from strangers, as it can be shown.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut shown = String::new();
+    push_harmless(&mut shown, text);
+    shown
 }
 
 /// Much of what is told comes from strangers: nothing in it may steer the terminal, break the line

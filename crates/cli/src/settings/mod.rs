@@ -5,6 +5,7 @@
 //! [`NodeOptions::resolve`] is the one place where they are put together.
 
 mod chord;
+mod kad;
 mod sync;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use crate::args::NodeArgs;
 use crate::failure::Failure;
 
 pub(crate) use chord::{ChordOptions, Patience};
+pub(crate) use kad::{ByteSize, KadOptions, NodeKey};
 pub(crate) use sync::{Lease, SyncOptions};
 
 /// Everything a node is started with.
@@ -90,6 +92,7 @@ struct Settings {
     sync: sync::Settings,
     chord: chord::Settings,
     seed: chord::SeedSettings,
+    kad: kad::Settings,
 }
 
 impl Settings {

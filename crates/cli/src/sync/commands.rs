@@ -10,8 +10,7 @@ use super::telling::{seconds, time};
 use crate::dictionary::{
     Answer, count_of_keys, duration, no_such_key, on_key, parse_key, parse_pairs, plain, value_text,
 };
-use crate::mesh::row;
-use crate::session::{CommandError, CommandSpec, Style, Told};
+use crate::session::{CommandError, CommandSpec, Style, Told, row};
 use crate::settings::Lease;
 use crate::{dictionary, json, key, words};
 

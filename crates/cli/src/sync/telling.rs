@@ -6,8 +6,7 @@ use rs2p_base::{NodeId, Time};
 use rs2p_sync::SyncEvent;
 
 use crate::dictionary::value_text;
-use crate::mesh::name;
-use crate::session::{Style, Told};
+use crate::session::{Style, Told, name};
 use crate::{json, key};
 
 /// What an event of the dictionary is told as, if at all. People are not told of what they have just

@@ -7,6 +7,7 @@ mod chat;
 mod chord;
 mod commands;
 mod inspect;
+mod kad;
 mod node;
 mod options;
 mod pages;

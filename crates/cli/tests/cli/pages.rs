@@ -12,7 +12,7 @@ fn every_shell_gets_a_completion_script() {
         let done = output(&["completions", shell]);
         assert!(done.status.success(), "{shell}");
         let script = String::from_utf8(done.stdout).unwrap();
-        for word in ["advertise", "inspect", "no-leasing", "no-announce", "bootstrap"] {
+        for word in ["advertise", "inspect", "no-leasing", "no-announce", "bootstrap", "capacity"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -29,6 +29,8 @@ fn there_is_a_manual_page_for_each_command() {
     assert!(page.contains("leasing") && page.contains("LEASE"), "{page}");
     let page = fs::read_to_string(into.join("rs2p-chord.1")).unwrap();
     assert!(page.contains("announce") && page.contains("explain KEY"), "{page}");
+    let page = fs::read_to_string(into.join("rs2p-kad.1")).unwrap();
+    assert!(page.contains("capacity") && page.contains("fetch MAGNET"), "{page}");
     let page = fs::read_to_string(into.join("rs2p-seed.1")).unwrap();
     assert!(page.contains("bootstrap network"), "{page}");
     assert!(into.join("rs2p.1").exists() && into.join("rs2p-inspect-frame.1").exists());
@@ -42,6 +44,7 @@ fn help_goes_to_standard_output_with_status_0() {
         &["sync", "--help"],
         &["chord", "--help"],
         &["seed", "--help"],
+        &["kad", "--help"],
         &["inspect", "--help"],
         &["help", "mesh"],
     ] {

@@ -168,6 +168,45 @@ fn keys_of_a_dht_are_completed() {
 }
 
 #[test]
+fn commands_and_paths_of_a_node_that_shares_are_completed() {
+    let mut terminal = Terminal::run(&["kad"], &[]);
+    std::fs::create_dir(terminal.directory.path().join("holiday")).unwrap();
+    std::fs::write(terminal.directory.path().join("holiday/beach.txt"), "sand").unwrap();
+    terminal.wait("> ");
+    terminal.press("unsh\t");
+    terminal.wait("unshare ");
+    terminal.press("\x03");
+    terminal.wait("> ");
+    terminal.press("share holi\t");
+    terminal.wait("share holiday/");
+    terminal.press("\r");
+    terminal.wait("1 file, 4 B, shared as");
+    terminal.wait("magnet:?xt=urn:bstagih:");
+    terminal.press("unshare /\t");
+    terminal.wait("holiday");
+}
+
+#[test]
+fn a_bar_shows_how_far_a_fetch_is_while_other_commands_are_given() {
+    let mut one = Node::start_as("kad", &[]);
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("film");
+    std::fs::write(&file, vec![7; 3 << 20]).unwrap();
+    let mut two = Node::start_as("kad", &["--join", &one.address]);
+    let magnet = two.ask(&format!("share {}", file.display()));
+    let magnet = magnet["magnet"].as_str().unwrap();
+    let mut terminal = Terminal::run(&["kad", "--join", &one.address], &[]);
+    terminal.wait("> ");
+    terminal.press(&format!("fetch {magnet} copy\r"));
+    terminal.wait("fetching   [");
+    terminal.press("id\r");
+    terminal.wait("1 file, 3.00 MiB");
+    let copy = std::fs::read(terminal.directory.path().join("copy")).unwrap();
+    assert_eq!(copy.len(), 3 << 20);
+    assert_eq!(one.ask("id")["id"], one.id);
+}
+
+#[test]
 fn ctrl_c_on_an_empty_line_ends_with_status_130() {
     let mut terminal = Terminal::start(&[], &[]);
     terminal.wait("> ");
