@@ -175,12 +175,13 @@ impl Downloads {
             }
             return;
         };
+        let transfers = self.open.len();
         let Some(download) = self.open.get_mut(&id) else { return };
         if matches!(download.body, Body::Empty) && size as usize <= download.limit {
             download.body = Body::Stream(Receiver::new(transfer, size));
         }
         let Body::Stream(receiver) = &mut download.body else { return };
-        let receipt = receiver.on_piece(number, size, data);
+        let receipt = receiver.on_piece((number, size), data, transfers);
         let is_whole = receiver.is_whole();
         let idle = download.idle;
         if is_whole {
@@ -195,7 +196,7 @@ impl Downloads {
     pub(crate) fn close(&mut self, ended: &Ended, is_right: bool) {
         let Ok(transfer) = ended.transfer.parse() else { return };
         let state = if is_right { State::Done } else { State::Refused };
-        let receipt = Receiver::new(transfer, 0).receipt(state);
+        let receipt = Receiver::new(transfer, 0).receipt(state, self.open.len());
         self.datagrams.push_back((ended.from, receipt.clone()));
         let name = (ended.transfer.clone(), ended.from);
         if let Some(remembered) = self.finished.get_mut(&name) {

@@ -349,9 +349,7 @@ impl Dht {
             Some(Frame::Piece { transfer, number, size, data }) => {
                 self.downloads.on_piece(now, (from, transfer), (number, size), &data);
             }
-            Some(Frame::Receipt { transfer, state, next, beyond }) => {
-                self.uploads.on_receipt(now, (from, transfer), state, (next, beyond));
-            }
+            Some(Frame::Receipt(receipt)) => self.uploads.on_receipt(now, from, &receipt),
             None => self.counts.unreadable += 1,
         }
     }

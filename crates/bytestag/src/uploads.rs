@@ -170,21 +170,15 @@ impl Uploads {
     }
 
     /// A receipt of a windowed transfer came.
-    pub(crate) fn on_receipt(
-        &mut self,
-        now: Time,
-        (from, transfer): (SocketAddrV4, Key),
-        state: stream::State,
-        (next, beyond): (u32, u128),
-    ) {
-        let Some(id) = self.by_transfer.get(&(transfer, from)).copied() else { return };
-        match state {
+    pub(crate) fn on_receipt(&mut self, now: Time, from: SocketAddrV4, receipt: &stream::Receipt) {
+        let Some(id) = self.by_transfer.get(&(receipt.transfer, from)).copied() else { return };
+        match receipt.state {
             stream::State::Done => self.end(now, id, Outcome::Kept),
             stream::State::Refused => self.end(now, id, Outcome::Refused),
             stream::State::Receiving => {
                 let upload = self.open.get_mut(&id).map(|upload| &mut upload.way);
                 if let Some(Way::Stream { sender, heard }) = upload {
-                    if sender.on_receipt(now, next, beyond) {
+                    if sender.on_receipt(now, receipt) {
                         *heard = now;
                     }
                     self.fill(now, id);

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rs2p_bytestag::{DhtError, DhtNode, FetchError, Magnet};
+use rs2p_bytestag::{DhtConfig, DhtError, DhtNode, FetchError, Magnet};
 
 use crate::{nodes, within};
 
@@ -60,6 +60,30 @@ async fn a_directory_is_fetched_by_its_link_after_its_publisher_is_gone() {
     for (seed, (name, length)) in files.iter().enumerate() {
         let there = fs::read(into.join("music").join(name)).unwrap();
         assert!(there == bytes(seed as u64, *length), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_megabytes_go_through_twenty_nodes_without_their_publisher() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().join("films");
+    let lengths = [9 << 20, 7 << 20, 3 << 20, (1 << 20) - 1, 1];
+    for (seed, length) in lengths.into_iter().enumerate() {
+        write(&shared.join(format!("part {seed}.film")), &bytes(100 + seed as u64, length));
+    }
+    // Copies on four nodes each are enough to show the way, and a fifth of the work.
+    let config = DhtConfig { copies: 4, ..DhtConfig::default() };
+    let nodes = crate::nodes_with(20, &config).await;
+    let link = within(nodes[7].share(&shared, |_| ControlFlow::Continue(()))).await.unwrap();
+    within(nodes[7].published()).await.unwrap();
+    nodes[7].close().await.unwrap();
+
+    let into = directory.path().join("fetched");
+    let fetched = within(nodes[13].fetch(&link.magnet, &into, |_| {})).await.unwrap();
+    assert_eq!(fetched.size, lengths.iter().sum::<usize>() as u64);
+    for (seed, length) in lengths.into_iter().enumerate() {
+        let there = fs::read(into.join(format!("part {seed}.film"))).unwrap();
+        assert!(there == bytes(100 + seed as u64, length), "file {seed}");
     }
 }
 
