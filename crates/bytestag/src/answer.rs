@@ -204,6 +204,10 @@ impl Dht {
             return false;
         }
         let record = Record { size: value.len() as u64, ..record };
+        // Others may have filled it since this one was let in.
+        if !self.values.has_room(record.size, &self.config) {
+            return false;
+        }
         match self.values.keep(id, record, value) {
             Ok(()) => {
                 self.replicator.done(now, id, &mut self.rng);

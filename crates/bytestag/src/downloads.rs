@@ -21,6 +21,10 @@ const REMEMBERED: usize = 4_096;
 /// How long a transfer that has ended is remembered.
 const MEMORY: Duration = Duration::from_secs(20);
 
+/// How long a transfer may take. The longest value takes some four minutes where each piece takes a
+/// quarter of a second.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// Tickets of pieces that are remembered for each transfer: of those that come one at a time, only
 /// the last few can come again.
 const TICKETS: usize = 16;
@@ -74,6 +78,8 @@ struct Download {
     limit: usize,
     body: Body,
     idle: Duration,
+    /// When it is over, however slowly it goes on.
+    ends: Time,
 }
 
 #[derive(Debug)]
@@ -111,7 +117,10 @@ impl Downloads {
             }
         };
         self.by_name.insert(name.clone(), self.next);
-        self.open.insert(self.next, Download { name, purpose, limit, body: Body::Empty, idle });
+        self.open.insert(
+            self.next,
+            Download { name, purpose, limit, body: Body::Empty, idle, ends: now + LONGEST },
+        );
         self.deadlines.set(self.next, Some(now + first));
     }
 
@@ -145,11 +154,11 @@ impl Downloads {
             tickets.extend(ticket.clone());
         }
         let (received, limit) = (data.len(), download.limit);
-        let idle = download.idle;
+        let deadline = download.ends.min(now + download.idle);
         if let Some(ticket) = ticket {
             self.confirm(name, ticket);
         }
-        self.deadlines.set(id, Some(now + idle));
+        self.deadlines.set(id, Some(deadline));
         // One byte too many shows that it is not what was announced.
         if received > limit {
             self.end(now, id, false);
@@ -183,12 +192,12 @@ impl Downloads {
         let Body::Stream(receiver) = &mut download.body else { return };
         let receipt = receiver.on_piece((number, size), data, transfers);
         let is_whole = receiver.is_whole();
-        let idle = download.idle;
+        let deadline = download.ends.min(now + download.idle);
         if is_whole {
             self.end(now, id, false);
         } else {
             self.datagrams.extend(receipt.map(|receipt| (from, receipt)));
-            self.deadlines.set(id, Some(now + idle));
+            self.deadlines.set(id, Some(deadline));
         }
     }
 

@@ -134,11 +134,17 @@ impl Values {
             return Verdict::Renewed;
         }
         let of_key = self.ids_of(&id.key).take(config.max_values_per_key).count();
-        let is_full = config.capacity == 0
-            || self.foreign >= config.max_values
-            || self.foreign_bytes.saturating_add(size) > config.capacity
-            || of_key >= config.max_values_per_key;
-        if size > MAX_VALUE as u64 || is_full { Verdict::NoRoom } else { Verdict::Accept }
+        let fits = size <= MAX_VALUE as u64
+            && of_key < config.max_values_per_key
+            && self.has_room(size, config);
+        if fits { Verdict::Accept } else { Verdict::NoRoom }
+    }
+
+    /// Whether another's value of so many bytes can be kept.
+    pub(crate) fn has_room(&self, size: u64, config: &DhtConfig) -> bool {
+        config.capacity > 0
+            && self.foreign < config.max_values
+            && self.foreign_bytes.saturating_add(size) <= config.capacity
     }
 
     /// Keeps a value.

@@ -84,6 +84,19 @@ fn more_than_was_announced_is_not_taken() {
     assert!(bench.dht.has(&id));
 }
 
+/// A sender that says one byte every nine seconds holds no place for ever.
+#[test]
+fn a_transfer_that_goes_on_too_slowly_is_over() {
+    let (mut bench, _, transfer) = granted(&[1; 2_000]);
+    for number in 0..66 {
+        bench.say(address(0), &chunk(&transfer, &[1], &number.to_string()));
+        assert_eq!(bench.dht.status().downloads, 1);
+        bench.pass(std::time::Duration::from_secs(9));
+    }
+    bench.pass(std::time::Duration::from_secs(9));
+    assert_eq!(bench.dht.status().downloads, 0);
+}
+
 /// D16: sizes, time stamps and keys are looked at before anything is granted.
 #[test]
 fn an_offer_that_cannot_be_right_is_refused_at_once() {
