@@ -29,6 +29,6 @@ pub use rs2p_sync as sync;
 pub use rs2p_wire as wire;
 
 /// The README's examples are doc tests.
-#[cfg(all(doctest, feature = "sync", feature = "chord", feature = "kad", feature = "net"))]
+#[cfg(all(doctest, feature = "sync", feature = "chord", feature = "bytestag", feature = "net"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
