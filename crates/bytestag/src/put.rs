@@ -242,6 +242,8 @@ impl Dht {
                     }
                 }
             }
+            // It was slow to file what it was sent first, and refuses what it has by now.
+            None if put.is_second(&node.id) => self.verify(now, request, &put, node),
             _ => {
                 put.settle(&node.id);
                 self.load.give_back(node.address);
@@ -249,6 +251,14 @@ impl Dht {
             }
         }
         self.advance_put(now, request, put);
+    }
+
+    /// Asks an old node, which does not say whether it kept the value (spec, section 15, rule 6).
+    fn verify(&mut self, now: Time, request: RequestId, put: &Put, node: Contact) {
+        let (key, index) = (put.id.key, Some(put.id.index));
+        let ask = Ask::FindValue { key, index, wants_nodes: false };
+        let to = (node.address, Some(node.id));
+        self.call(now, to, &ask, self.config.patience, Purpose::Verify(request));
     }
 
     /// The sending of the value to a node has ended.
@@ -264,16 +274,8 @@ impl Dht {
             return self.keep(request, Operation::Put(put));
         };
         match outcome {
-            // Old nodes do not say whether they kept it: they are asked (spec, section 15, rule 6).
             Outcome::Sent => {
-                let ask = Ask::FindValue {
-                    key: put.id.key,
-                    index: Some(put.id.index),
-                    wants_nodes: false,
-                };
-                let patience = self.config.patience;
-                let to = (target.node.address, Some(*node));
-                self.call(now, to, &ask, patience, Purpose::Verify(request));
+                self.verify(now, request, &put, target.node);
                 return self.keep(request, Operation::Put(put));
             }
             Outcome::Kept => put.copies.stored += 1,
@@ -369,6 +371,10 @@ impl Put {
 
     fn has_enough(&self) -> bool {
         self.copies.stored + self.copies.had + self.under_way.len() >= self.wanted
+    }
+
+    fn is_second(&self, node: &Key) -> bool {
+        self.under_way.get(node).is_some_and(|target| target.is_second)
     }
 
     fn settle(&mut self, node: &Key) -> Option<Target> {

@@ -69,6 +69,8 @@ enum Way {
     Held,
     /// One piece at a time.
     Chunks { sent: usize, ticket: Key, datagram: Bytes, is_second: bool },
+    /// All is sent. An old node that is asked at once what it has may not have filed it yet.
+    Filed,
     /// Many at a time.
     Stream { sender: Sender, heard: Time },
 }
@@ -157,7 +159,13 @@ impl Uploads {
     ) {
         let Some(upload) = self.open.get_mut(&id) else { return };
         if from >= upload.data.len() {
-            self.end(now, id, Outcome::Sent);
+            if upload.errand.is_some() {
+                self.datagrams.push_back((upload.to, packet::end(&upload.transfer)));
+                upload.way = Way::Filed;
+                self.deadlines.set(id, Some(now + config.breath));
+            } else {
+                self.end(now, id, Outcome::Sent);
+            }
             return;
         }
         let ticket = Key::random(rng);
@@ -203,6 +211,7 @@ impl Uploads {
             let Some(upload) = self.open.get_mut(&id) else { continue };
             match &mut upload.way {
                 Way::Held => self.next_chunk(now, rng, config, id, 0),
+                Way::Filed => self.end(now, id, Outcome::Sent),
                 Way::Chunks { datagram, is_second: is_second @ false, .. } => {
                     *is_second = true;
                     self.datagrams.push_back((upload.to, datagram.clone()));
@@ -242,6 +251,7 @@ impl Uploads {
                 self.datagrams.push_back((upload.to, packet::end(&upload.transfer)));
             }
             Way::Held => self.datagrams.push_back((upload.to, packet::end(&upload.transfer))),
+            Way::Filed => {}
         }
         if let Some(errand) = upload.errand {
             self.ended.push_back((errand, outcome));

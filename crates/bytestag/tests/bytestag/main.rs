@@ -3,6 +3,7 @@
 
 mod among_ourselves;
 mod bench;
+mod beside_old_nodes;
 mod client_probes;
 mod fuzzed;
 mod lookups;
