@@ -27,7 +27,8 @@
 //!
 //! Start with `DhtNode` (feature `net`, on by default), the handle to a running node. Below it is
 //! [`Dht`], the same node as a state machine without I/O, for simulations and other drivers. The
-//! table and the lookups are those of [`rs2p_kad`].
+//! table and the lookups are those of [`rs2p_kad`]. With the feature `upnp`, a router forwards the
+//! node's port.
 //!
 //! # The rules
 //!
@@ -70,6 +71,8 @@ mod machine;
 #[cfg(feature = "net")]
 mod node;
 mod packet;
+#[cfg(feature = "upnp")]
+mod port_mapping;
 mod put;
 mod rates;
 mod schedule;
@@ -97,6 +100,11 @@ pub use machine::Dht;
 #[cfg(feature = "net")]
 pub use node::{DhtError, DhtNode, DhtNodeBuilder, DhtStartError};
 pub use packet::{Contact, Entry, MAX_INLINE, NETWORK};
+#[cfg(feature = "upnp")]
+pub use port_mapping::{
+    MappedPort, PortMapping, PortMappingChanges, PortMappingConfig, PortMappingError,
+    PortMappingState,
+};
 pub use share::{
     Bencode, BencodeError, Catalog, CatalogChanges, CollectionInfo, FileInfo, HashedFile,
     InfoError, Known, Magnet, MagnetError, Mark, Modified, PART_SIZE, PartHasher, PartSource,

@@ -19,6 +19,8 @@ use crate::error::{ContentsError, GetError, PutError, ReachError};
 use crate::event::{Copies, DhtEvent, Found, Got};
 use crate::machine::Dht;
 use crate::packet::Contact;
+#[cfg(feature = "upnp")]
+use crate::port_mapping::{PortMapping, PortMappingConfig};
 use crate::sharing::Shares;
 use crate::status::DhtStatus;
 use crate::value::ValueId;
@@ -48,6 +50,8 @@ pub struct DhtNode {
     address: SocketAddrV4,
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) shares: Arc<Mutex<Shares>>,
+    #[cfg(feature = "upnp")]
+    port_mapping: Option<Arc<PortMapping>>,
 }
 
 /// Options of a node that is about to be started.
@@ -57,6 +61,8 @@ pub struct DhtNodeBuilder {
     id: Option<Key>,
     store: Option<PathBuf>,
     config: DhtConfig,
+    #[cfg(feature = "upnp")]
+    port_mapping: Option<PortMappingConfig>,
 }
 
 impl DhtNodeBuilder {
@@ -104,6 +110,17 @@ impl DhtNodeBuilder {
         self
     }
 
+    /// Has a router forward the node's port, by UPnP, so that nodes outside the local network can
+    /// reach it; off by default. It is done in the background, and whether it works or not, the
+    /// node runs: [`DhtNode::port_mapping`] tells. Not for a node on a loopback address, which is
+    /// what [`listen`](Self::listen) begins with.
+    #[cfg(feature = "upnp")]
+    #[must_use]
+    pub fn port_mapping(mut self, config: PortMappingConfig) -> Self {
+        self.port_mapping = Some(config);
+        self
+    }
+
     /// Binds, and starts the node in the tokio runtime that runs this. It joins by its seeds, and
     /// by nodes it knew in a former life, in the background: [`DhtNode::joined`] waits for that.
     ///
@@ -112,7 +129,9 @@ impl DhtNodeBuilder {
     /// cannot be used. A damaged file is set aside, and the error says where: starting again begins
     /// with an empty one.
     pub async fn start(self) -> Result<DhtNode, DhtStartError> {
-        let Self { listen, id, store, mut config } = self;
+        #[cfg(feature = "upnp")]
+        let port_mapping = self.port_mapping;
+        let Self { listen, id, store, mut config, .. } = self;
         let mut random = [0; 28];
         getrandom::fill(&mut random)?;
         let (seed, drawn) = random.split_at(8);
@@ -141,10 +160,24 @@ impl DhtNodeBuilder {
             store = Some(opened);
         }
         let node = builder.start(dht);
-        let this = DhtNode { node, id, address, store, shares: Arc::new(Mutex::new(shares)) };
+        let shares = Arc::new(Mutex::new(shares));
+        #[cfg_attr(not(feature = "upnp"), expect(unused_mut, reason = "nothing follows"))]
+        let mut this = DhtNode {
+            node,
+            id,
+            address,
+            store,
+            shares,
+            #[cfg(feature = "upnp")]
+            port_mapping: None,
+        };
         this.save_id().await?;
         this.resume_sharing()?;
         this.node.call(|dht, now| dht.start(now))?;
+        #[cfg(feature = "upnp")]
+        if let Some(config) = port_mapping {
+            this.port_mapping = Some(Arc::new(PortMapping::open(address, config)));
+        }
         Ok(this)
     }
 }
@@ -199,6 +232,8 @@ impl DhtNode {
             id: None,
             store: None,
             config: DhtConfig::default(),
+            #[cfg(feature = "upnp")]
+            port_mapping: None,
         }
     }
 
@@ -386,12 +421,23 @@ impl DhtNode {
         &self.node
     }
 
+    /// The router's port that leads here, if [`DhtNodeBuilder::port_mapping`] asked for one.
+    #[cfg(feature = "upnp")]
+    #[must_use]
+    pub fn port_mapping(&self) -> Option<&PortMapping> {
+        self.port_mapping.as_deref()
+    }
+
     /// Writes down whom it knows, if it has a file, and stops. What others stored here within the
-    /// last moments is on the disk when this returns.
+    /// last moments is on the disk when this returns, and a port of a router has been given back.
     ///
     /// # Errors
     /// The file cannot be written.
     pub async fn close(&self) -> Result<(), DhtError> {
+        #[cfg(feature = "upnp")]
+        if let Some(mapping) = &self.port_mapping {
+            mapping.close().await;
+        }
         self.save_contacts().await?;
         self.node.shutdown().await;
         Ok(())
