@@ -160,12 +160,12 @@ impl DhtNode {
             }
             Meaning::Collection(collection) => {
                 let told = collection.name().or(magnet.name()).map(str::to_owned);
-                let root = place(safe_path(&told.into_iter().collect::<Vec<_>>(), &key));
+                let name = safe_path(&told.into_iter().collect::<Vec<_>>(), &key);
+                let root = if has_begun_in(to, &collection) { to.to_owned() } else { place(name) };
                 let mut tally = Tally::of(collection.files());
                 let (mut files, mut size) = (Vec::new(), 0);
                 for info in collection.files() {
-                    let path =
-                        root.join(safe_path(info.filename().unwrap_or_default(), info.hash()));
+                    let path = place_in(&root, info);
                     size += self.fetch_file(info, &path, &mut tally, &mut progress).await?;
                     files.push(path);
                     tally.files_done += 1;
@@ -281,6 +281,25 @@ impl DhtNode {
     }
 }
 
+/// Whether an earlier attempt has made this very directory for a collection.
+fn has_begun_in(directory: &Path, collection: &CollectionInfo) -> bool {
+    collection.files().iter().any(|info| {
+        let path = place_in(directory, info);
+        path.exists() || incomplete(&path).exists()
+    })
+}
+
+fn place_in(directory: &Path, info: &FileInfo) -> PathBuf {
+    directory.join(safe_path(info.filename().unwrap_or_default(), info.hash()))
+}
+
+/// Where a file lies until it is whole.
+fn incomplete(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".bytestag-incomplete");
+    PathBuf::from(name)
+}
+
 /// What the bytes under a key mean; nothing if they describe the file of another key.
 fn meaning_of(bytes: &Bytes, key: Key) -> Option<Meaning> {
     if CollectionInfo::looks_like(bytes)
@@ -355,9 +374,7 @@ impl Partial {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(failed)?;
         }
-        let mut name = path.as_os_str().to_owned();
-        name.push(".bytestag-incomplete");
-        let incomplete = PathBuf::from(name);
+        let incomplete = incomplete(path);
         let opened = OpenOptions::new()
             .read(true)
             .write(true)

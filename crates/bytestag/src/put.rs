@@ -346,6 +346,9 @@ impl Dht {
             if is_published {
                 self.values.stamp(&put.id, put.stamp);
                 self.publisher.done(now, put.id, &mut self.rng);
+            } else if self.table.is_empty() {
+                // It waits for the first node that is heard of.
+                self.publisher.add(now, put.id);
             } else {
                 self.publisher.failed(now, put.id, &mut self.rng);
             }

@@ -136,6 +136,39 @@ async fn a_fetch_goes_on_from_what_an_earlier_one_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collection_goes_on_in_the_directory_that_an_earlier_fetch_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().join("photos");
+    write(&shared.join("a.jpg"), &bytes(1, 300_000));
+    write(&shared.join("b.jpg"), &bytes(2, 10));
+    let nodes = nodes(2).await;
+    let link = within(nodes[0].share(&shared, |_| ControlFlow::Continue(()))).await.unwrap();
+    let to = directory.path().join("mine");
+    write(&to.join("a.jpg.bytestag-incomplete"), &bytes(1, 262_144));
+    let fetched = within(nodes[1].fetch(&link.magnet, &to, |_| {})).await.unwrap();
+    assert_eq!(fetched.path, to);
+    assert!(fs::read(to.join("a.jpg")).unwrap() == bytes(1, 300_000));
+    assert!(fs::read(to.join("b.jpg")).unwrap() == bytes(2, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_before_anybody_is_known_goes_out_when_somebody_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("early.bin");
+    write(&path, &bytes(4, 1_000));
+    let early = DhtNode::builder().start().await.unwrap();
+    let link = within(early.share(&path, |_| ControlFlow::Continue(()))).await.unwrap();
+    assert!(early.put("early").await.is_err());
+    let late = DhtNode::builder().start().await.unwrap();
+    late.join([early.address()]).await.unwrap();
+    within(early.published()).await.unwrap();
+    early.close().await.unwrap();
+    let to = directory.path().join("late.bin");
+    within(late.fetch(&link.magnet, &to, |_| {})).await.unwrap();
+    assert!(fs::read(&to).unwrap() == bytes(4, 1_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_to_nothing_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let nodes = nodes(2).await;
