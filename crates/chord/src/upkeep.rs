@@ -289,19 +289,23 @@ impl Chord {
     }
 
     /// Dials the next members, and while some of them let it wait, as many further down the list: a
-    /// host that is gone without a word says nothing, and its neighbours may be gone, too.
+    /// host that is gone without a word says nothing, and its neighbours may be gone, too. Those
+    /// among them that are linked for another reason are asked whether they are there: on a link on
+    /// which nothing is due, nothing shows that the other end is gone.
     pub(crate) fn dial_neighbours(&mut self, now: Time) {
         let Some(ring) = self.ring.as_ref() else { return };
         let (near, most) = (self.near(), AT_ONCE * self.near());
         let (mut hopeful, mut under_way) = (0, 0);
-        let mut to_dial = Vec::new();
+        let (mut to_dial, mut to_ask) = (Vec::new(), Vec::new());
         let mut look: Option<Time> = None;
+        let mut waits = false;
         for id in ring.successors() {
             if hopeful >= near || under_way >= most {
                 break;
             }
             if let Some(peer) = self.peers.get(id) {
                 hopeful += usize::from(!peer.is_silent);
+                to_ask.extend((waits && !peer.is_silent).then_some(*id));
                 continue;
             }
             let since = self.upkeep.dialled_since(*id);
@@ -313,12 +317,15 @@ impl Chord {
             if slow_at > now {
                 hopeful += 1;
                 look = Some(look.map_or(slow_at, |look| look.min(slow_at)));
+            } else {
+                waits = true;
             }
             if since.is_none() {
                 to_dial.push(*id);
             }
         }
         to_dial.into_iter().for_each(|id| self.want(now, id));
+        to_ask.into_iter().for_each(|id| self.owes_answer(now, id));
         self.timers.set(Timer::Dial, look);
     }
 
