@@ -144,7 +144,11 @@ impl Dht {
                 let is_proven = self.extended.contains(&from);
                 self.uploads.send_stream(now, from, transfer, rest, None, is_proven);
             }
-            _ => self.uploads.send_chunks(now, from, transfer, rest, None),
+            _ => {
+                // An old node may not be ready for what it has asked for.
+                let at = now + self.config.breath;
+                self.uploads.send_chunks(at, from, transfer, rest, None);
+            }
         }
     }
 

@@ -27,8 +27,9 @@ pub struct DhtConfig {
     pub chunk_patience: [Duration; 2],
     /// How long a transfer may be silent before it is given up. 10 s.
     pub idle: Duration,
-    /// How long after a node's leave to send a value the first piece leaves. Old nodes often miss
-    /// one that comes at once (spec, D2). 40 ms; not used between nodes of rs2p.
+    /// How long after a node's leave to send a value, or its wish to have one, the first piece
+    /// leaves: old nodes often miss one that comes at once (spec, D2). Also how long they have to
+    /// file a value before they are asked for it. 40 ms; not used between nodes of rs2p.
     pub breath: Duration,
     /// Nodes a value is stored on. 20, the `k` of Kademlia.
     pub copies: usize,

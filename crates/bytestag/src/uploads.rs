@@ -65,7 +65,7 @@ struct Upload {
 
 #[derive(Debug)]
 enum Way {
-    /// Old nodes are given a breath between their leave and the first piece.
+    /// Old nodes are given a breath between their leave, or their wish, and the first piece.
     Held,
     /// One piece at a time.
     Chunks { sent: usize, ticket: Key, datagram: Bytes, is_second: bool },

@@ -148,6 +148,11 @@ impl Bench {
         self.pass(Duration::from_millis(millis));
     }
 
+    /// As long passes as an old node has to be ready for a value.
+    pub(crate) fn breathe(&mut self) {
+        self.pass(DhtConfig::default().breath);
+    }
+
     /// What it has sent since this was last asked.
     pub(crate) fn sent(&mut self) -> Vec<Sent> {
         std::mem::take(&mut self.sent)

@@ -156,3 +156,17 @@ fn what_an_old_node_was_slow_to_file_counts_although_it_refuses_it_then() {
     assert!(pair.told.iter().any(is_stored), "{:?}", pair.told);
     assert_eq!(pair.sent, [Json::Null; 0]);
 }
+
+#[test]
+fn a_value_comes_a_breath_after_an_old_node_has_asked_for_it() {
+    let mut pair = Pair::new();
+    let id = pair.put(&Bytes::from(vec![7; 900]));
+    let offer = pair.hears();
+    pair.answers(&offer, json!({}));
+    let key = id.key.to_base64();
+    pair.says(json!({"rpc": "getval", "key": key, "index": key, "xferid": "wish"}));
+    pair.passes(pair.breath - Duration::from_millis(1));
+    assert_eq!(pair.sent, [Json::Null; 0]);
+    pair.passes(Duration::from_millis(1));
+    pair.takes("wish");
+}

@@ -417,7 +417,6 @@ fn every_question_is_answered_at_once() {
         ping(0),
         call(0, "findnode", key.clone()),
         call(0, "findval", key),
-        getval(0, &id, "t"),
         crate::bench::store(0, &ValueId::of(b"other"), 5, BEGIN),
     ];
     for call in calls {
@@ -425,6 +424,11 @@ fn every_question_is_answered_at_once() {
         let sent = bench.sent();
         assert!(sent.iter().any(|sent| sent.to == address(0)), "{call}");
     }
+    // Who asks for the bytes must be ready for them first (D2).
+    bench.say(address(0), &getval(0, &id, "t"));
+    assert!(bench.sent().is_empty());
+    bench.breathe();
+    assert!(bench.sent_one().is_chunk());
 }
 
 /// Rule 2.

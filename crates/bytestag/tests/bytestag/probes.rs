@@ -116,6 +116,9 @@ fn play(case: &Json) {
     for (number, step) in steps.iter().enumerate() {
         let from = senders[text(step, "from")];
         bench.say(from, &names.fill(&step["send"]));
+        if step["send"]["rpc"] == "getval" {
+            bench.breathe();
+        }
         let expected = ours(id, number).unwrap_or_else(|| list(step, "replies").to_vec());
         let came = bench.sent();
         assert_eq!(came.len(), expected.len(), "{id}, step {number}: {came:?}");

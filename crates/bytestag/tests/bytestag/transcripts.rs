@@ -77,6 +77,9 @@ fn serve(case: &Json, name: &str, held: Vec<Held>) -> Bench {
                 }
             }
             bench.say(node(case, text(event, "from")), &json);
+            if json["rpc"] == "getval" {
+                bench.breathe();
+            }
             said.extend(bench.sent());
         } else if event["from"] == name {
             let theirs = &event["json"];

@@ -173,6 +173,7 @@ fn pieces_and_confirmations_from_another_address_are_nothing() {
     bench.sent();
     let mut bench = Bench::holding(DhtConfig::default(), BEGIN, vec![Held::of(&[1; 3_000])]);
     bench.say(address(0), &getval(0, &ValueId::of(&[1; 3_000]), "t"));
+    bench.breathe();
     let first = sent_chunk(&mut bench);
     bench.say(address(1), &confirmation(&first));
     assert!(!bench.sent().iter().any(Sent::is_chunk));
@@ -197,6 +198,7 @@ fn only_so_many_values_are_sent_at_a_time() {
         assert_eq!(bench.dht.status().uploads, expected);
     }
     // They end by themselves: nobody confirms anything.
+    bench.breathe();
     bench.pass_millis(10_000);
     assert_eq!(bench.dht.status().uploads, 0);
 }
@@ -228,17 +230,22 @@ fn a_transfer_is_never_sent_twice() {
     let mut bench = Bench::holding(DhtConfig::default(), BEGIN, vec![Held::of(&value)]);
     let id = ValueId::of(&value);
     bench.say(address(0), &getval(0, &id, "t"));
-    let first = sent_chunk(&mut bench);
     bench.say(address(0), &getval(0, &id, "t"));
+    bench.breathe();
+    let first = bench.sent_one();
+    bench.say(address(0), &getval(0, &id, "t"));
+    bench.breathe();
     assert!(!bench.sent().iter().any(Sent::is_chunk));
     bench.say(address(0), &confirmation(&first));
     let second = sent_chunk(&mut bench);
     bench.say(address(0), &confirmation(&second));
     assert!(bench.sent().iter().any(Sent::is_end));
     bench.say(address(0), &getval(0, &id, "t"));
+    bench.breathe();
     assert!(bench.sent().iter().all(|sent| sent.json.get("xfer_id").is_none()));
     // Another transfer of the same value is another matter.
     bench.say(address(0), &getval(0, &id, "u"));
+    bench.breathe();
     assert!(bench.sent().iter().any(Sent::is_chunk));
 }
 
