@@ -115,12 +115,14 @@ impl Dht {
             let value = value.and_then(Result::ok).flatten();
             return Answer { entries: Some(vec![entry]), value, ..plain };
         }
+        // Old nodes take any value of the key for the one that they asked for, and would not store
+        // it here. Whoever names one is told of no others, and of nodes instead.
+        if index.is_some() {
+            return plain;
+        }
         let under_key = self.values.ids_of(&key).take(MAX_ENTRIES);
         let entries: Vec<_> = under_key.filter_map(|id| self.values.get(&id)).collect();
-        // Old nodes take any values for the one that they asked for. Ours are told of no others,
-        // and of nodes instead.
-        let hides = plain.extended && index.is_some();
-        Answer { entries: Some(entries).filter(|all| !all.is_empty() && !hides), ..plain }
+        Answer { entries: Some(entries).filter(|all| !all.is_empty()), ..plain }
     }
 
     fn on_get_value(

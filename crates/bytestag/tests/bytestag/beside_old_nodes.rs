@@ -170,3 +170,23 @@ fn a_value_comes_a_breath_after_an_old_node_has_asked_for_it() {
     pair.passes(Duration::from_millis(1));
     pair.takes("wish");
 }
+
+/// D13: told of another value of the key, it would take that for the one it means to store.
+#[test]
+fn an_old_node_that_names_a_value_is_not_told_of_another_and_stores_its_own() {
+    let mut pair = Pair::new();
+    let plain = pair.put(&Bytes::from(vec![7; 900]));
+    let offer = pair.hears();
+    pair.answers(&offer, json!({}));
+    let (key, index) = (plain.key.to_base64(), Key::new(sha1(3)).to_base64());
+    pair.says(json!({"rpc": "findval", "seq_id": "q1", "key": key, "index": index}));
+    let answer = pair.hears();
+    assert!(answer.get("vals").is_none(), "{answer}");
+    assert_eq!(answer["nodes"][0]["host"], "192.0.2.1");
+    pair.says(json!({"rpc": "store", "seq_id": "q2", "key": key, "index": index, "size": 900,
+        "timestmp": 1_000_000}));
+    assert!(pair.hears()["xferid"].is_string());
+    // Without a name there is nothing to confuse.
+    pair.says(json!({"rpc": "findval", "seq_id": "q3", "key": key}));
+    assert_eq!(pair.hears()["vals"][0]["index"], key);
+}
