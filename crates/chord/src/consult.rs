@@ -223,6 +223,9 @@ impl Chord {
         let held = self.shelf.get(spot).cloned();
         match (value, held) {
             (Some(value), Some(held)) if held.value.as_ref() == Some(&value) => {
+                if held.version.time == OLDEST {
+                    return Fetched::Old(Some(value));
+                }
                 Fetched::Record(held.version, Some(value))
             }
             (Some(value), held) if self.ring.is_some() => {
@@ -233,17 +236,18 @@ impl Chord {
                     self.tell_old(now, old, SubFlag::Store, spot, Some(None));
                     return Fetched::Record(version, None);
                 }
-                let version = self.next_version(now, held.as_ref().map(|held| held.version));
-                let key = held.and_then(|held| held.key);
-                let record = Record { version, key, value: Some(value.clone()) };
-                if self.admit(now, spot, &record).is_ok() {
+                // It may be newer than what is here, or have been replaced long ago where the old
+                // node did not hear of it: the other tables tell.
+                let version = handed_over(self.id());
+                let record = Record { version, key: None, value: Some(value.clone()) };
+                if held.is_none() && self.admit(now, spot, &record).is_ok() {
                     self.shelf.put(spot, record);
                     self.changes.forget(spot);
                     let copiers = self.copiers(now);
                     self.push(now, spot, 0, &copiers, None);
                     self.tell_witness(now, old, spot, Some(version));
                 }
-                Fetched::Record(version, Some(value))
+                Fetched::Old(Some(value))
             }
             (Some(value), _) => Fetched::Old(Some(value)),
             (None, Some(Record { version, value: Some(value), .. })) => {

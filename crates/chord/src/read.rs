@@ -54,8 +54,8 @@ impl Chord {
         if let Some((count, version, value)) = found.best.clone()
             && count >= MAJORITY
         {
-            if found.answered > count {
-                self.bring_up_to_date(now, request, version, value.as_ref());
+            if found.answered > count || found.has_ageless {
+                self.bring_up_to_date(now, request, (version, found.latest), value.as_ref());
             }
             return self.finish_read(now, request, version, value);
         }
@@ -114,16 +114,22 @@ impl Chord {
         &mut self,
         now: Time,
         request: RequestId,
-        version: Option<Version>,
+        (version, latest): (Option<Version>, Option<Version>),
         value: Option<&Encoded>,
     ) {
-        let (Some(version), Some(operation)) = (version, self.operations.get(&request)) else {
+        let stores = self.ring.is_some() || self.peers.values().any(|peer| peer.is_way());
+        if !stores {
             return;
-        };
+        }
+        // What most old nodes have is later than what fewer members know.
+        let version = version.unwrap_or_else(|| self.next_version(now, latest));
+        let Some(operation) = self.operations.get(&request) else { return };
         let key = operation.key.clone();
         let lacks = |reply: &Reply| match reply {
             Reply::Fetched(Fetched::Nothing) => true,
             Reply::Fetched(Fetched::Record(held, _)) => *held < version,
+            // The old node has something else, or the member does not know how old it is.
+            Reply::Fetched(Fetched::Old(Some(_))) => true,
             _ => false,
         };
         let tables = Table::ALL.into_iter().zip(&operation.tables);
@@ -193,6 +199,10 @@ struct Found {
     best: Option<(usize, Option<Version>, Option<Encoded>)>,
     /// Whether the same write stands for different values.
     is_split: bool,
+    /// The latest version of all.
+    latest: Option<Version>,
+    /// Whether there are values of old nodes' whose age nobody knows.
+    has_ageless: bool,
 }
 
 impl Found {
@@ -239,6 +249,7 @@ impl Found {
             records.iter().any(|other| other.0 == latest.0 && other.1 != latest.1)
         });
         let best = best.map(|it| (count(it), it.0, it.1.cloned()));
-        Self { answered, nothing, best, is_split }
+        let (latest, has_ageless) = (latest.and_then(|it| it.0), most.is_some());
+        Self { answered, nothing, best, is_split, latest, has_ageless }
     }
 }

@@ -375,3 +375,47 @@ fn what_js2p_has_deleted_is_gone_and_what_it_has_lost_is_restored() {
         assert!(is >= 3 && is_not == 0, "{witnesses}: {gone} gone, {restored} restored");
     }
 }
+
+/// It may be a write of its user's, or one that was replaced while it was passed over: nobody can
+/// tell the two apart but by the other tables.
+#[test]
+fn what_an_old_node_has_replaces_a_value_where_it_has_most_tables_and_is_replaced_elsewhere() {
+    for old_tables in 1..=Table::ALL.len() {
+        let mut bench = Bench::new(ChordConfig::default());
+        let old = bench.join(Kind::Py2p);
+        bench.stores(old, true);
+        bench.seconds(3);
+        let is_nearer = |key: &String, table: &Table| {
+            let point = Spot::of(*table, key.as_bytes()).point();
+            rs2p_chord::distance(bench.id(old), point)
+                < rs2p_chord::distance(bench.chord.id(), point)
+        };
+        let count = |key: &String| Table::ALL.iter().filter(|it| is_nearer(key, it)).count();
+        let keys = (0..).map(|it: u32| it.to_string()).filter(|key| count(key) == old_tables);
+        let keys: Vec<String> = keys.take(4).collect();
+        for key in keys {
+            let write = bench.set(&key, "ours");
+            answer_all(&mut bench, old, &Value::Nil);
+            assert_eq!(bench.write_of(write), Some(Ok(None)));
+            bench.clear();
+            let read = bench.get(&key);
+            answer_all(&mut bench, old, &"its".into());
+            bench.seconds(1);
+            let counts = if old_tables >= 3 { "its" } else { "ours" };
+            assert_eq!(bench.read_of(read), Some(Ok(Some(counts.into()))), "{old_tables} tables");
+            answer_all(&mut bench, old, &counts.into());
+            let told = stores(&mut bench, old);
+            assert!(
+                told.iter().all(|(_, it)| *it == counts.into()),
+                "{old_tables} tables: {told:?}"
+            );
+            let held = Table::ALL.map(|table| Spot::of(table, key.as_bytes()));
+            let records = bench.chord.records().filter(|(at, _)| held.contains(at));
+            let value = Some(Value::from(counts));
+            let has_it =
+                |it: &rs2p_chord::Record| it.value.as_ref().map(|it| it.to_value()) == value;
+            let same = records.filter(|(_, record)| has_it(record)).count();
+            assert!(same >= 3, "{old_tables} tables: {same} here");
+        }
+    }
+}
