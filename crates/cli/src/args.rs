@@ -228,6 +228,11 @@ pub(crate) struct KadArgs {
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub(crate) share: Option<Vec<String>>,
 
+    /// Have the router forward the node's port, by UPnP; listen on 0.0.0.0 for that
+    /// [env: RS2P_PORT_FORWARDING]
+    #[arg(long)]
+    pub(crate) port_forwarding: bool,
+
     /// One JSON object on each line of standard output [env: RS2P_JSON]
     #[arg(long)]
     pub(crate) json: bool,

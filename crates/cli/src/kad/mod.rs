@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use rs2p_base::Endpoint;
 use rs2p_base::net::{EventStream, StreamConfig};
-use rs2p_bytestag::{DhtEvent, DhtNode, DhtStartError, Key};
+use rs2p_bytestag::{
+    DhtEvent, DhtNode, DhtStartError, Key, PortMapping, PortMappingChanges, PortMappingConfig,
+};
 use rs2p_store::StoreError;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -32,6 +34,8 @@ pub(crate) fn run(args: &KadArgs) -> Result<(), Failure> {
 struct KadNode {
     node: DhtNode,
     events: AsyncMutex<EventStream<DhtEvent>>,
+    /// What becomes of the router's port, until that is over.
+    forwarding: AsyncMutex<Option<PortMappingChanges>>,
     store: Option<PathBuf>,
     capacity: u64,
     /// What to share from the start.
@@ -40,7 +44,7 @@ struct KadNode {
 
 impl KadNode {
     async fn start(options: &KadOptions) -> Result<Self, Failure> {
-        let KadOptions { node, id, capacity, store, share } = options;
+        let KadOptions { node, id, capacity, store, share, port_forwarding } = options;
         for path in share {
             std::fs::metadata(path)
                 .map_err(|error| Failure::Failed(format!("cannot share {path}: {error}")))?;
@@ -60,6 +64,9 @@ impl KadNode {
         if let Some(path) = store {
             builder = builder.store(path);
         }
+        if *port_forwarding {
+            builder = builder.port_mapping(PortMappingConfig::default());
+        }
         let node = builder.start().await.map_err(failure)?;
         // What is fetched lies in the reply, and need not be kept twice.
         let wanted = |event: &DhtEvent| match event {
@@ -73,7 +80,8 @@ impl KadNode {
         let config = StreamConfig::default();
         let events = node.machine().subscribe(config, wanted, |_| 128).map_err(Failure::failed)?;
         let (store, share, capacity) = (store.clone(), share.clone(), capacity.0);
-        Ok(Self { node, events: events.into(), store, capacity, share })
+        let forwarding = node.port_mapping().map(PortMapping::changes).into();
+        Ok(Self { node, events: events.into(), forwarding, store, capacity, share })
     }
 }
 
@@ -126,8 +134,24 @@ impl Layer for KadNode {
 
     async fn next_event(&self) -> Option<Told> {
         let mut events = self.events.lock().await;
+        let mut forwarding = self.forwarding.lock().await;
         loop {
-            let told = session::event(events.recv().await, |event| telling::event(&event))?;
+            let change = async {
+                match &mut *forwarding {
+                    Some(changes) => changes.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let told = tokio::select! {
+                event = events.recv() => session::event(event, |event| telling::event(&event))?,
+                change = change => match change {
+                    Some(state) => telling::forwarding(&state),
+                    None => {
+                        *forwarding = None;
+                        None
+                    }
+                },
+            };
             if told.is_some() {
                 return told;
             }

@@ -52,7 +52,8 @@ impl KadNode {
             .collect();
         let mut told = Told::reply("table").field("buckets", buckets);
         for (bucket, nodes) in filled() {
-            let text = format!("bucket {bucket}: {bucket} bits in common with this node");
+            let bits = if bucket == 1 { "bit" } else { "bits" };
+            let text = format!("bucket {bucket}: {bucket} {bits} in common with this node");
             told = told.line([(Style::Faint, text)]);
             told = nodes.iter().fold(told, |told, node| told.line(line(node)));
         }
@@ -113,7 +114,7 @@ impl KadNode {
             .line(row("node", id))
             .line(row("listening", format!("on {listen}")))
             .line(row("knows", nodes(status.contacts)))
-            .line(row("own values", own))
+            .line(row("publishes", own))
             .line(row("values", foreign))
             .line(row("moving", format!("{} out, {} in", status.uploads, status.downloads)))
             .line(row("traffic", traffic))

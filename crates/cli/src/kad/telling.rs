@@ -1,6 +1,6 @@
 //! What people and programs are told of a DHT as it happens.
 
-use rs2p_bytestag::{DhtEvent, ValueId};
+use rs2p_bytestag::{DhtEvent, PortMappingState, ValueId};
 
 use super::nodes::nodes;
 use crate::session::{Style, Told};
@@ -9,7 +9,8 @@ use crate::session::{Style, Told};
 /// goes: a single file is many.
 pub(super) fn event(event: &DhtEvent) -> Option<Told> {
     match event {
-        DhtEvent::Joined { result: Ok(contacts), .. } => {
+        // A join that was asked for has an answer.
+        DhtEvent::Joined { request: None, result: Ok(contacts) } => {
             let text = format!("in a network; {} known", nodes(*contacts));
             Some(Told::event("joined").field("contacts", *contacts).line([(Style::Good, text)]))
         }
@@ -28,6 +29,27 @@ pub(super) fn event(event: &DhtEvent) -> Option<Told> {
         DhtEvent::Failing { id, reason } => {
             let text = format!("{id} cannot be read or written: {reason}");
             Some(of("failing", id).field("reason", &**reason).line([(Style::Bad, text)]))
+        }
+        _ => None,
+    }
+}
+
+/// What is told of the router's port.
+pub(super) fn forwarding(state: &PortMappingState) -> Option<Told> {
+    match state {
+        PortMappingState::Mapped(mapped) => {
+            let outside = mapped.external.map(|ip| format!("{ip}:{}", mapped.port));
+            let text = match &outside {
+                Some(outside) => format!("the router forwards {outside} to this node"),
+                None => format!("the router forwards port {} to this node", mapped.port),
+            };
+            let told = Told::event("forwarded").field("port", mapped.port);
+            Some(told.field("external", outside).line([(Style::Good, text)]))
+        }
+        PortMappingState::Failed(error) => {
+            let text = format!("no port is forwarded: {error}");
+            let told = Told::event("unforwarded").field("reason", error.to_string());
+            Some(told.line([(Style::Bad, text)]))
         }
         _ => None,
     }

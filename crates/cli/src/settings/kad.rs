@@ -23,6 +23,8 @@ pub(crate) struct KadOptions {
     pub(crate) store: Option<PathBuf>,
     /// What is shared from the start.
     pub(crate) share: Vec<String>,
+    /// Whether the router is asked to forward the node's port.
+    pub(crate) port_forwarding: bool,
 }
 
 impl KadOptions {
@@ -31,8 +33,9 @@ impl KadOptions {
         args: &KadArgs,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Failure> {
-        let KadArgs { listen, join, id, capacity, store, share, json, verbose, quiet, config } =
+        let KadArgs { listen, join, id, capacity, store, share, port_forwarding, .. } =
             args.clone();
+        let KadArgs { json, verbose, quiet, config, .. } = args.clone();
         let args = NodeArgs { listen, json, verbose, quiet, config, ..NodeArgs::default() };
         let variables = Variables(environment);
         let mut file = super::Settings::of_file(&args, &variables)?;
@@ -60,6 +63,8 @@ impl KadOptions {
             capacity: capacity.or(env.capacity).or(of_file.capacity).unwrap_or_default(),
             store: store.or(env.store).or(of_file.store),
             share: share.or(env.share).or(of_file.share).unwrap_or_default(),
+            port_forwarding: port_forwarding
+                || env.port_forwarding.or(of_file.port_forwarding).unwrap_or_default(),
         })
     }
 }
@@ -73,6 +78,7 @@ pub(super) struct Settings {
     capacity: Option<ByteSize>,
     store: Option<PathBuf>,
     share: Option<Vec<String>>,
+    port_forwarding: Option<bool>,
 }
 
 impl Settings {
@@ -91,6 +97,7 @@ impl Settings {
             capacity: variables.parse("CAPACITY")?,
             store: variables.path("STORE"),
             share: variables.parse_with("SHARE", paths)?,
+            port_forwarding: variables.switch("PORT_FORWARDING")?,
         })
     }
 }

@@ -31,7 +31,7 @@ fn people_get_plain_lines() {
         "text: 1 file, ",
         "magnet:?xt=urn:bstagih:",
         "other nodes have all of it",
-        "own values",
+        "publishes",
         "nothing is going on",
         "error: `00` is a key of 1 bytes",
     ] {
