@@ -87,6 +87,27 @@ impl Dht {
         }
     }
 
+    /// Those that it does not come to read in time.
+    pub(crate) async fn never_has<'a>(
+        &self,
+        pairs: &'a [(String, Json)],
+    ) -> Vec<&'a (String, Json)> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut left: Vec<_> = pairs.iter().collect();
+        loop {
+            let mut wrong = Vec::new();
+            for pair in left {
+                if !alike(&self.get(&pair.0).await, &pair.1) {
+                    wrong.push(pair);
+                }
+            }
+            if wrong.is_empty() || Instant::now() > deadline {
+                return wrong;
+            }
+            left = wrong;
+        }
+    }
+
     /// Waits until it is a member of the ring, and has so many storing peers at least.
     pub(crate) async fn is_member(&self, storing_peers: usize) {
         let is_there = async {

@@ -50,8 +50,11 @@ impl Peer {
         self.command(command).await["value"].clone()
     }
 
-    pub(crate) async fn set_all(&mut self, pairs: &[(String, Json)]) {
-        self.command(json!({"cmd": "set_many", "pairs": pairs})).await;
+    /// Whom py2p has sent each of them to, once for each table that it does not keep itself.
+    pub(crate) async fn set_all(&mut self, pairs: &[(String, Json)]) -> Vec<Vec<String>> {
+        let answer = self.command(json!({"cmd": "set_many", "pairs": pairs})).await;
+        let ids = |ids: &Json| ids.as_array().into_iter().flatten().map(text).collect();
+        answer["stored_by"].as_array().into_iter().flatten().map(ids).collect()
     }
 
     /// Checks that each of these keys has its value. How many milliseconds each took.
@@ -72,21 +75,34 @@ impl Peer {
     /// before it is ready for it, and js2p reads nothing when one of the five is its own and
     /// was not there at first. So their user reads again.
     pub(crate) async fn comes_to_have_all(&mut self, pairs: &[(String, Json)]) {
-        let deadline = Instant::now() + PATIENCE;
+        let left = self.never_has(pairs).await;
+        assert!(left.is_empty(), "{:?} {}: {} wrong: {left:?}", self.kind, self.id, left.len());
+    }
+
+    /// Those that it does not come to read, until it reads no more of them in time.
+    pub(crate) async fn never_has<'a>(
+        &mut self,
+        pairs: &'a [(String, Json)],
+    ) -> Vec<&'a (String, Json)> {
+        let mut deadline = Instant::now() + PATIENCE;
         let mut left: Vec<_> = pairs.iter().collect();
-        loop {
-            let keys: Vec<_> = left.iter().map(|(key, _)| key).collect();
+        while !left.is_empty() && Instant::now() < deadline {
+            // An answer must not take longer than the test's patience.
+            let asked = &left[..left.len().min(READ as usize)];
+            let keys: Vec<_> = asked.iter().map(|(key, _)| key).collect();
             let command = json!({"cmd": "get_many", "keys": keys, "timeout": 1});
             let answer = self.command(command).await;
             let values = answer["values"].as_array().expect("a list");
-            let found = left.iter().zip(values);
-            left = found.filter(|(pair, found)| !alike(&pair.1, found)).map(|it| *it.0).collect();
-            if left.is_empty() {
-                return;
+            let is_wrong = |(pair, found): &(&&(String, Json), &Json)| !alike(&pair.1, found);
+            let wrong: Vec<_> =
+                asked.iter().zip(values).filter(is_wrong).map(|(pair, _)| *pair).collect();
+            if wrong.len() < asked.len() {
+                deadline = Instant::now() + PATIENCE;
             }
-            let (kind, now) = (self.kind, Instant::now());
-            assert!(now < deadline, "{kind:?} {}: {} wrong: {left:?}", self.id, left.len());
+            left.drain(..keys.len());
+            left.extend(wrong);
         }
+        left
     }
 
     /// Waits until it reads nothing for this key.
@@ -142,4 +158,8 @@ impl Peer {
         })
         .await;
     }
+}
+
+fn text(json: &Json) -> String {
+    json.as_str().expect("a text").to_owned()
 }

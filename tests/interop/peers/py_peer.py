@@ -16,6 +16,7 @@ import traceback
 import py2p.messages
 from py2p import ChordSocket, MeshSocket, SyncSocket, flags
 from py2p.base import Protocol
+from py2p.chord import ChordConnection
 
 
 # How many times as often as it would, a chord node looks for values that it waits for.
@@ -241,10 +242,12 @@ class ChordPeer(DictionaryPeer):
 
     def __init__(self, args, out):
         super().__init__(args, out)
-        # py2p switches a link's compression off while it sends a handshake. join() and unjoin() do
-        # so on live links, in our thread, and when py2p's thread decodes a compressed frame in that
-        # moment, the checksum fails and the peer is dropped. Hence the two threads take turns.
-        self.turn = threading.Lock()
+        # py2p's thread and ours work on the same things without a lock. It switches a link's
+        # compression off while it sends a handshake, which join() and unjoin() do in our thread:
+        # what the other thread decodes in that moment fails its checksum. And the set of messages
+        # seen, which grows with all that is sent, must not while the other thread clears it out.
+        # Each costs a link. Hence the two threads take turns.
+        self.turn = threading.RLock()
         process_data = self.node.daemon.process_data
 
         def process_data_in_turn(connection):
@@ -252,6 +255,17 @@ class ChordPeer(DictionaryPeer):
                 process_data(connection)
 
         self.node.daemon.process_data = process_data_in_turn
+        send = ChordConnection.send
+
+        self.stored_by = []
+
+        def send_in_turn(connection, *args, **kargs):
+            with self.turn:
+                if args[:2] == (flags.whisper, flags.store):
+                    self.stored_by.append(id_text(connection.id))
+                return send(connection, *args, **kargs)
+
+        ChordConnection.send = send_in_turn
 
         # While it waits for a value, py2p looks ten times a second whether it has come, by waiting
         # for so long for the end of its thread. `lookup` makes it look more often.
@@ -278,12 +292,21 @@ class ChordPeer(DictionaryPeer):
             self.hurry = 1
 
     def cmd_delta(self, command):
-        promise = self.node.apply_delta(from_json(command["key"]), from_json(command["delta"]))
-        return {"value": to_json(promise.get(command.get("timeout", 15)))}
+        self.hurry = HURRY
+        try:
+            promise = self.node.apply_delta(from_json(command["key"]), from_json(command["delta"]))
+            return {"value": to_json(promise.get(command.get("timeout", 15)))}
+        finally:
+            self.hurry = 1
 
     def cmd_set_many(self, command):
+        stored_by = []
         for key, value in command["pairs"]:
-            self.node.set(from_json(key), from_json(value))
+            with self.turn:
+                self.stored_by.clear()
+                self.node.set(from_json(key), from_json(value))
+                stored_by.append(self.stored_by[:])
+        return {"stored_by": stored_by}
 
     def cmd_get_many(self, command):
         values, millis = [], []
@@ -292,6 +315,10 @@ class ChordPeer(DictionaryPeer):
             values.append(to_json(self.lookup({**command, "key": key})))
             millis.append(1000 * (time.monotonic() - start))
         return {"values": values, "millis": millis}
+
+    def cmd_connect(self, command):
+        with self.turn:
+            return super().cmd_connect(command)
 
     def cmd_join(self, _command):
         with self.turn:
