@@ -452,7 +452,7 @@ impl Fault {
     /// What its hits count.
     pub(crate) fn counted(&self) -> &'static str {
         match self {
-            Self::Crash { .. } => "nodes with links that went down",
+            Self::Crash { .. } => "nodes within the network that went down",
             Self::Partition { .. } => "messages, dials and datagrams stopped",
             Self::Pause | Self::Slow { .. } => "things held up",
             Self::Flap { .. } | Self::Break { .. } => "links broken",

@@ -222,7 +222,8 @@ impl Nemesis {
 
 /// 1 when it had links, so that somebody can have noticed.
 fn take_down<M: rs2p_base::Machine>(world: &mut World<M>, node: NodeIndex, how: Crash) -> u64 {
-    let hits = u64::from(world.sim.is_up(node) && !world.sim.links_of(node).is_empty());
+    let is_linked = world.sim.counts().is_without_links() || !world.sim.links_of(node).is_empty();
+    let hits = u64::from(world.sim.is_up(node) && is_linked);
     world.crash(node, how);
     hits
 }

@@ -297,21 +297,21 @@ impl<'a, L: Trial> Runner<'a, L> {
         let count = |now: u64, before: u64| (now - before) as f64;
         let deliveries = now.deliveries + now.datagrams - before.deliveries - before.datagrams;
         let up = self.world.sim.nodes().filter(|node| self.world.sim.is_up(*node)).count();
-        let general = [
-            ("up", up as f64),
-            ("components", shape.components as f64),
-            ("largest", share(shape.largest)),
-            ("links", share(shape.links)),
-            ("links_max", shape.links_max as f64),
-            ("deliveries", deliveries as f64),
-            ("broken", count(now.broken, before.broken)),
-            ("dials_failed", count(now.dials_failed, before.dials_failed)),
-            ("dials_nowhere", count(now.dials_nowhere, before.dials_nowhere)),
-        ];
         let mut figures = self.layer.measure(&self.world);
-        figures.extend(general);
-        if let Some(since) = one_since.filter(|_| shape.components <= 1) {
-            figures.insert("one_again_s", since.saturating_sub(phase.from) as f64 / 1e6);
+        figures.extend([("up", up as f64), ("deliveries", deliveries as f64)]);
+        if !now.is_without_links() {
+            figures.extend([
+                ("components", shape.components as f64),
+                ("largest", share(shape.largest)),
+                ("links", share(shape.links)),
+                ("links_max", shape.links_max as f64),
+                ("broken", count(now.broken, before.broken)),
+                ("dials_failed", count(now.dials_failed, before.dials_failed)),
+                ("dials_nowhere", count(now.dials_nowhere, before.dials_nowhere)),
+            ]);
+            if let Some(since) = one_since.filter(|_| shape.components <= 1) {
+                figures.insert("one_again_s", since.saturating_sub(phase.from) as f64 / 1e6);
+            }
         }
         let (outcome, failures) = phase.judge(figures, |_| true);
         self.failures.extend(failures);
@@ -365,10 +365,14 @@ impl<'a, L: Trial> Runner<'a, L> {
         let mut values = vec![
             ("deliveries", "/s", delivered as f64 / each),
             ("nodes that count", "", shape.nodes as f64),
-            ("components", "", shape.components as f64),
-            ("links of a node", "", shape.links as f64 / shape.nodes.max(1) as f64),
-            ("links broken by faults", "/s", broken as f64 / each),
         ];
+        if !counts.is_without_links() {
+            values.extend([
+                ("components", "", shape.components as f64),
+                ("links of a node", "", shape.links as f64 / shape.nodes.max(1) as f64),
+                ("links broken by faults", "/s", broken as f64 / each),
+            ]);
+        }
         values.extend(self.layer.sample(&self.world));
         for (name, unit, value) in values {
             let series = self.series.entry(name).or_insert_with(|| Series {
@@ -437,13 +441,14 @@ fn graph<L: Trial>(world: &World<L::Machine>, layer: &L) -> Graph {
     shown.truncate(SHOWN);
     shown.sort_unstable();
     let roots = world.sim.components();
+    let is_without_links = world.sim.counts().is_without_links();
     let places: BTreeMap<NodeIndex, u32> = shown.iter().copied().zip(0..).collect();
     let node = |node: &NodeIndex| GraphNode {
         node: node.0,
         position: layer.position(*node),
         is_up: world.sim.is_up(*node),
         links: world.sim.links_of(*node).len() as u32,
-        component: roots[node.0 as usize].unwrap_or(*node).0,
+        component: if is_without_links { 0 } else { roots[node.0 as usize].unwrap_or(*node).0 },
         is_byzantine: world.is_byzantine(*node),
     };
     let mut links = BTreeSet::new();

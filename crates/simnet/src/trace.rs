@@ -52,6 +52,14 @@ pub struct Counts {
     pub events: u64,
 }
 
+impl Counts {
+    /// Whether nodes have only exchanged datagrams so far: figures of links say nothing then.
+    #[must_use]
+    pub const fn is_without_links(&self) -> bool {
+        self.datagrams > 0 && self.links == 0 && self.dials_failed == 0
+    }
+}
+
 /// One thing that happened to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {

@@ -348,7 +348,7 @@ impl<'a, L: RealLayer> Course<'a, L> {
 
     fn note(&mut self, number: usize, active: &Active) {
         let counted = match active.planned.fault {
-            Fault::Crash { .. } => "nodes with links that went down",
+            Fault::Crash { .. } => "nodes within the network that went down",
             Fault::Pause => "nodes that stood still",
             Fault::Churn { .. } => "times a node went down",
             Fault::Partition { .. } => "links cut",
