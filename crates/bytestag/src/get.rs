@@ -38,6 +38,9 @@ pub(crate) struct Get {
     holders: VecDeque<Holder>,
     /// All who ever said so.
     known: BTreeSet<Key>,
+    /// When it was last published, by the earliest time that anybody told: a liar cannot make it
+    /// live longer.
+    stamp: Option<Time>,
     /// The nearest node that answered and lacks it.
     lacks: Option<Contact>,
     fetching: Option<Fetching>,
@@ -96,6 +99,7 @@ impl Dht {
             search,
             known: BTreeSet::new(),
             holders: VecDeque::new(),
+            stamp: None,
             lacks: None,
             fetching: None,
             data: Vec::new(),
@@ -228,8 +232,10 @@ impl Dht {
         value: Bytes,
         from: Contact,
     ) {
-        if let Some(node) = get.lacks.filter(|node| self.config.caches && node.id != from.id) {
-            self.store_copy(now, id, value.clone(), node);
+        let lacks = get.lacks.filter(|node| self.config.caches && node.id != from.id);
+        // Without a time stamp it was only at its owner, who publishes it.
+        if let (Some(node), Some(stamp)) = (lacks, get.stamp) {
+            self.store_copy(now, (id, stamp), value.clone(), node);
         }
         let result = Ok(Got { id, value, from: Some(from) });
         self.tell(DhtEvent::Got { request, result });
@@ -261,7 +267,9 @@ impl Get {
         }
         let Some(wanted) = self.wanted else { return };
         let entries = answer.entries.as_deref().unwrap_or_default();
-        if entries.iter().any(|entry| entry.id == wanted) {
+        if let Some(entry) = entries.iter().find(|entry| entry.id == wanted) {
+            let told = entry.stamp.map(|stamp| Time::from_secs(stamp as u64));
+            self.stamp = self.stamp.into_iter().chain(told).min();
             if self.known.len() < MAX_HOLDERS && self.known.insert(node.id) {
                 self.holders.push_back(Holder { node, extended: answer.extended });
             }
@@ -308,6 +316,7 @@ impl Get {
         {
             self.given_up.insert(id);
             self.wanted = None;
+            self.stamp = None;
             self.data.clear();
             self.contributors.clear();
         }

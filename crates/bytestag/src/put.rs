@@ -119,13 +119,19 @@ impl Dht {
         self.advance_put(now, request, Box::new(put));
     }
 
-    /// Stores one more copy of a value that was fetched.
-    pub(crate) fn store_copy(&mut self, now: Time, id: ValueId, data: Bytes, node: Contact) {
+    /// Stores one more copy of a value that was fetched, which lives no longer than the others.
+    pub(crate) fn store_copy(
+        &mut self,
+        now: Time,
+        (id, stamp): (ValueId, Time),
+        data: Bytes,
+        node: Contact,
+    ) {
         let request = self.next_request();
         let put = Put {
             id,
             data,
-            stamp: now,
+            stamp,
             cause: Cause::Cache,
             search: None,
             holders: BTreeMap::new(),

@@ -1,5 +1,7 @@
 //! Nodes of rs2p among each other.
 
+use std::time::Duration;
+
 use rs2p_bytestag::{DhtConfig, GetError, ValueId};
 use rs2p_simnet::{Crash, Datagrams, Network};
 
@@ -72,4 +74,28 @@ fn values_come_whole_when_one_datagram_in_twenty_is_lost() {
         assert_eq!(net.get(nodes[number + 20], id).unwrap().value, value);
     }
     net.run_for(SECOND);
+}
+
+/// Published again every 400 s, and gone 500 s after that.
+fn short_lived() -> DhtConfig {
+    let seconds = Duration::from_secs;
+    let (expire, republish, replicate) = (seconds(500), seconds(400), seconds(100));
+    DhtConfig { expire, republish, replicate, ..DhtConfig::default() }
+}
+
+#[test]
+fn a_value_that_is_fetched_again_and_again_expires_all_the_same() {
+    let mut net = Net::settled(25, 7, &short_lived());
+    let nodes: Vec<_> = net.sim.nodes().collect();
+    let (id, _) = net.put(nodes[0], vec![1; 100]).unwrap();
+    net.sim.crash(nodes[0], Crash::Host);
+    // Who comes now lacks it, and the next one to fetch it stores it there.
+    for _ in 0..20 {
+        net.run_for(20 * SECOND);
+        let newcomers = [(); 3].map(|()| net.add(&short_lived()));
+        net.run_for(2 * SECOND);
+        assert!(net.get(newcomers[2], id).is_ok());
+    }
+    net.run_for(100 * SECOND);
+    assert_eq!(net.copies(&id), 0);
 }
