@@ -48,6 +48,13 @@ pub const BUILT_IN: &[BuiltIn] = built_in![
     "chord/crash",
     "chord/partition",
     "chord/loss",
+    "kad/lookup",
+    "kad/values",
+    "kad/loss",
+    "kad/churn",
+    "kad/crash",
+    "kad/liars",
+    "kad/days",
 ];
 
 /// What a tour shows: which of them, with how many nodes.
@@ -80,4 +87,11 @@ pub const TOUR: &[(&str, u32)] = &[
     ("chord/crash", 100),
     ("chord/partition", 40),
     ("chord/loss", 40),
+    ("kad/lookup", 300),
+    ("kad/values", 60),
+    ("kad/loss", 60),
+    ("kad/churn", 60),
+    ("kad/crash", 60),
+    ("kad/liars", 60),
+    ("kad/days", 24),
 ];

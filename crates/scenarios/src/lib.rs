@@ -5,6 +5,7 @@
 
 mod built_in;
 mod chord;
+mod kad;
 mod mesh;
 mod real;
 mod sync;
@@ -20,6 +21,7 @@ use real::RealLayer;
 
 pub use built_in::{BUILT_IN, BuiltIn, TOUR};
 pub use chord::ChordLayer;
+pub use kad::KadLayer;
 pub use mesh::MeshLayer;
 pub use real::{Both, Interrupts, MAX_PROCESSES, RealError, RealRequest, real};
 pub use sync::SyncLayer;
@@ -108,6 +110,7 @@ pub const LAYERS: &[LayerEntry] = &[
     with_processes::<MeshLayer>(layer_entry::<MeshLayer>()),
     layer_entry::<SyncLayer>(),
     layer_entry::<ChordLayer>(),
+    layer_entry::<KadLayer>(),
 ];
 
 /// Figures that every layer has, each with what it means.

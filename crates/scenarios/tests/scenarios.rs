@@ -166,6 +166,41 @@ fn chord_loss_holds() {
 }
 
 #[test]
+fn kad_lookup_holds() {
+    assert_holds("kad/lookup", 40, 1..2);
+}
+
+#[test]
+fn kad_values_holds() {
+    assert_holds("kad/values", 24, 1..2);
+}
+
+#[test]
+fn kad_loss_holds() {
+    assert_holds("kad/loss", 24, 1..2);
+}
+
+#[test]
+fn kad_churn_holds() {
+    assert_holds("kad/churn", 24, 1..2);
+}
+
+#[test]
+fn kad_crash_holds() {
+    assert_holds("kad/crash", 44, 1..2);
+}
+
+#[test]
+fn kad_liars_holds() {
+    assert_holds("kad/liars", 24, 1..2);
+}
+
+#[test]
+fn kad_days_holds() {
+    assert_holds("kad/days", 8, 1..2);
+}
+
+#[test]
 fn every_scenario_has_its_test_here_and_its_place_in_the_tour() {
     let tests = include_str!("scenarios.rs");
     for scenario in BUILT_IN {
@@ -188,6 +223,9 @@ const FOUND: &[(&str, &str, u32, u64)] = &[
     ("first-join", "chord/join", 40, 3),
     ("lost-ack", "chord/crash", 12, 1),
     ("stale-owner", "chord/crash", 12, 1),
+    ("hasty-lookup", "kad/lookup", 100, 1),
+    ("fresh-copies", "kad/days", 8, 1),
+    ("ousted-elders", "kad/lookup", 60, 1),
 ];
 
 #[test]
