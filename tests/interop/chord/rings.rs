@@ -65,12 +65,11 @@ impl MixedRing {
     pub(crate) async fn finish(mut self) {
         let kept = self.their_ids();
         let known: &[&str] = if kept.len() > 1 { &PARTED } else { &[] };
-        for peer in self.theirs {
-            // Why it has closed a link says more than that it has.
-            peer.finish_but_for(known).await;
-        }
         for node in &mut self.ours {
             node.finish(if kept.len() > 1 { &[] } else { &kept }).await;
+        }
+        for peer in self.theirs {
+            peer.finish_but_for(known).await;
         }
     }
 }
