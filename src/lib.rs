@@ -11,6 +11,7 @@
 //! | `chord` | [`chord`] | a Chord DHT with replicas |
 //! | `kad` | [`kad`] | Kademlia without I/O: keys, buckets, a routing table, a lookup |
 //! | `bytestag` | [`bytestag`] | the Kademlia DHT of Bytestag, and shared files |
+//! | `upnp` | `bytestag::PortMapping` | a router forwards the port of a Kademlia node |
 //! | `net` | `base::net` | the tokio driver: real sockets for any machine |
 
 #[cfg(feature = "base")]

@@ -76,12 +76,15 @@ impl Dht {
             Ask::GetValue { id, transfer, offset } => {
                 return self.on_get_value(now, from, &id, transfer, offset, extended);
             }
-            Ask::Store { id, size, stamp, value } => {
+            Ask::Store { id, size, stamp, value, wants_nodes } => {
                 if let Some(answer) = self.remembered.get(from, &request.ticket).cloned() {
                     return self.send(from, answer);
                 }
                 let value = value.filter(|_| extended);
-                let answer = self.on_store(now, from, id, (size, stamp), value, plain);
+                let mut answer = self.on_store(now, from, id, (size, stamp), value, plain);
+                if wants_nodes && extended {
+                    answer.nodes = Some(self.nearest(&id.key, from, request.sender));
+                }
                 let answer = answer.write(&self.id, request.ticket.clone());
                 if request.ticket != Value::Null {
                     self.remembered.insert(now, from, &request.ticket, answer.clone());

@@ -106,6 +106,8 @@ pub(crate) enum Ask {
         size: i64,
         stamp: i64,
         value: Option<Bytes>,
+        /// Nodes near to the key as well.
+        wants_nodes: bool,
     },
     /// A call of which nothing is known or that lacks something: its sender is noted, no more.
     Unknown,
@@ -176,6 +178,7 @@ impl Ask {
                 size: whole(object.get("size")?)?,
                 stamp: whole(object.get("timestmp")?)?,
                 value: object.get(INLINE).and_then(bytes),
+                wants_nodes: object.contains_key(NODES),
             },
             _ => return None,
         })
@@ -211,7 +214,10 @@ impl Ask {
                     put("valofs", (*offset).into());
                 }
             }
-            Self::Store { id, size, stamp, value } => {
+            Self::Store { id, size, stamp, value, wants_nodes } => {
+                if *wants_nodes {
+                    put(NODES, true.into());
+                }
                 put("rpc", "store".into());
                 put("key", id.key.to_base64().into());
                 put("index", id.index.to_base64().into());

@@ -104,18 +104,23 @@ impl Dht {
         cause: Cause,
     ) {
         let stamp = self.values.record(&id).filter(|_| cause == Cause::Replicator);
-        let put = Put {
+        let mut put = Put {
             id,
             data,
             stamp: stamp.map_or(now, |record| record.stamp),
             cause,
-            search: Some(Search::new(self, id.key, Wants::Places(id.index))),
+            search: None,
             holders: BTreeMap::new(),
             targets: None,
             under_way: BTreeMap::new(),
             copies: Copies::default(),
             wanted: self.config.copies,
         };
+        put.search = Some(if self.is_short(&put) {
+            Search::offering(self, id, put.question(Some(put.data.clone()), true))
+        } else {
+            Search::new(self, id.key, Wants::Places(id.index))
+        });
         self.advance_put(now, request, Box::new(put));
     }
 
@@ -149,7 +154,8 @@ impl Dht {
             if !search.is_done() {
                 return self.keep(request, Operation::Put(put));
             }
-            let nearest: VecDeque<_> = search.lookup.closest().copied().collect();
+            let lacks = |node: &&Contact| !search.has_offered(&node.id);
+            let nearest: VecDeque<_> = search.lookup.closest().filter(lacks).copied().collect();
             put.targets = Some(nearest);
             put.search = None;
         }
@@ -201,12 +207,8 @@ impl Dht {
         self.load.take(node.address);
         put.under_way.insert(node.id, target);
         let is_short = self.is_short(put);
-        let ask = Ask::Store {
-            id: put.id,
-            size: put.data.len() as i64,
-            stamp: i64::try_from(put.stamp.as_secs()).unwrap_or(i64::MAX),
-            value: is_short.then(|| put.data.clone()),
-        };
+        let value = is_short.then(|| put.data.clone());
+        let ask = put.question(value, false);
         let knows_extensions = self.extended.contains(&node.address);
         let config = &self.config;
         let patience = if knows_extensions { config.patience } else { config.store_patience };
@@ -367,8 +369,25 @@ impl Dht {
 }
 
 impl Put {
+    /// Whether a node stores the value, which comes along if it is short.
+    fn question(&self, value: Option<Bytes>, wants_nodes: bool) -> Ask {
+        Ask::Store {
+            id: self.id,
+            size: self.data.len() as i64,
+            stamp: i64::try_from(self.stamp.as_secs()).unwrap_or(i64::MAX),
+            value,
+            wants_nodes,
+        }
+    }
+
     /// Takes in what a node says of the value during the search.
     pub(crate) fn learn(&mut self, node: &Contact, answer: &Answer) {
+        if self.search.as_ref().is_some_and(|search| search.has_offered(&node.id)) {
+            let outcome =
+                if answer.kept { &mut self.copies.stored } else { &mut self.copies.refused };
+            *outcome += 1;
+            return;
+        }
         let entries = answer.entries.as_deref().unwrap_or_default();
         if let Some(entry) = entries.iter().find(|entry| entry.id == self.id) {
             let is_own = matches!(self.cause, Cause::User | Cause::Publisher);

@@ -1,8 +1,10 @@
 //! Lookups: of the nodes nearest to a key, and of the values under it.
 
-use rs2p_base::{RequestId, Time};
-use rs2p_kad::{Key, Lookup};
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
+
+use rs2p_base::{RequestId, Time};
+use rs2p_kad::{Distance, Key, Lookup};
 
 use crate::calls::Purpose;
 use crate::event::Found;
@@ -26,6 +28,16 @@ pub(crate) struct Search {
     answers: usize,
     under_way: usize,
     entries: Vec<(Entry, usize)>,
+    offer: Option<Offer>,
+}
+
+/// A short value that is offered on the way.
+#[derive(Debug)]
+struct Offer {
+    ask: Ask,
+    /// How far from the key a node may be; anywhere while fewer nodes are known than are wanted.
+    within: Option<Distance>,
+    made: BTreeSet<Key>,
 }
 
 /// What is looked for.
@@ -52,7 +64,25 @@ impl Search {
         let start = dht.table.closest(&key).take(dht.config.lookup.k.get()).copied();
         let mut lookup = Lookup::new(key, dht.config.lookup, start);
         lookup.exclude(dht.id);
-        Self { lookup, wants, asked: 0, answers: 0, under_way: 0, entries: Vec::new() }
+        let (asked, answers, under_way, entries) = (0, 0, 0, Vec::new());
+        Self { lookup, wants, asked, answers, under_way, entries, offer: None }
+    }
+
+    /// A lookup for a place for a short value, which nodes that are near enough to be among the
+    /// nearest are offered right away.
+    pub(crate) fn offering(dht: &Dht, id: ValueId, offer: Ask) -> Self {
+        // As far from the key as one's own neighbourhood reaches. Nodes are spread evenly, so that
+        // is about as many as a value is stored on.
+        let neighbours = dht.table.closest(&dht.id).nth(dht.config.copies - 1);
+        let within = neighbours.map(|farthest| dht.id.distance(&farthest.id));
+        let mut search = Self::new(dht, id.key, Wants::Places(id.index));
+        search.offer = Some(Offer { ask: offer, within, made: BTreeSet::new() });
+        search
+    }
+
+    /// Whether this node was offered the value.
+    pub(crate) fn has_offered(&self, node: &Key) -> bool {
+        self.offer.as_ref().is_some_and(|offer| offer.made.contains(node))
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -75,9 +105,23 @@ impl Search {
             self.asked += 1;
             self.under_way += 1;
             let patience = dht.config.patience;
-            let ask = self.ask();
+            let ask = self.ask_of(dht, &node);
             let to = (node.address, Some(node.id));
             dht.call(now, to, &ask, patience, Purpose::Search(request));
+        }
+    }
+
+    fn ask_of(&mut self, dht: &Dht, node: &Contact) -> Ask {
+        let distance = self.key().distance(&node.id);
+        match &mut self.offer {
+            Some(offer)
+                if dht.extended.contains(&node.address)
+                    && offer.within.is_none_or(|within| distance <= within) =>
+            {
+                offer.made.insert(node.id);
+                offer.ask.clone()
+            }
+            _ => self.ask(),
         }
     }
 

@@ -177,7 +177,7 @@ fn without_the_extension_its_members_are_not_written() {
         Ask::FindNode { key: own },
         Ask::FindValue { key: own, index: None, wants_nodes: false },
         Ask::GetValue { id, transfer: "t".into(), offset: 1 },
-        Ask::Store { id, size: 1, stamp: 1, value },
+        Ask::Store { id, size: 1, stamp: 1, value, wants_nodes: false },
     ] {
         let object = datagram::decode(&request(&own, &ask, Some(&own), false)).unwrap();
         assert!(object.keys().all(|member| !member.starts_with("rs2p")), "{object:?}");
