@@ -1,4 +1,4 @@
-//! A running py2p or js2p node.
+//! A running py2p, js2p or Bytestag node.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,17 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::PATIENCE;
 use crate::values::alike;
 
+/// How long it may take to start: Python reads its modules first, which takes its time on a busy
+/// machine.
+const START: Duration = Duration::from_secs(60);
+
 /// Which of the originals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Py,
     Js,
+    /// It has a network of its own kind: see [`crate::bytestag`].
+    Bytestag,
 }
 
 impl Kind {
@@ -30,13 +36,13 @@ impl Kind {
     pub(crate) fn id_type(self) -> &'static str {
         match self {
             Self::Py => "bin",
-            Self::Js => "str",
+            Self::Js | Self::Bytestag => "str",
         }
     }
 
     fn command(self) -> Command {
         let peers = env::var_os("RS2P_INTEROP_PEERS")
-            .expect("RS2P_INTEROP_PEERS says where py2p and js2p are: run `cargo xtask interop`");
+            .expect("RS2P_INTEROP_PEERS says where the originals are: run `cargo xtask interop`");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (peers, scripts) = (root.join(PathBuf::from(peers)), root.join("tests/interop/peers"));
         match self {
@@ -49,6 +55,11 @@ impl Kind {
                 let mut command = Command::new("node");
                 command.env("NODE_PATH", peers.join("js/node_modules"));
                 command.arg(scripts.join("js_peer.js"));
+                command
+            }
+            Self::Bytestag => {
+                let mut command = Command::new(peers.join("bytestag/bin/python"));
+                command.arg(scripts.join("bytestag_peer.py"));
                 command
             }
         }
@@ -81,7 +92,7 @@ impl Peer {
     /// With options of the peer's script. The port it picks may be taken before it listens there,
     /// so it may try again, unless the port is given.
     pub(crate) async fn start_with(kind: Kind, options: &[&str]) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START;
         loop {
             match Self::try_start(kind, options, deadline).await {
                 Ok(peer) => return peer,
@@ -157,17 +168,26 @@ impl Peer {
 
     /// Gives a command and waits for its answer, which must not be an error.
     pub(crate) async fn command(&mut self, command: Json) -> Json {
-        let answer = self.try_command(command.clone()).await;
+        self.command_within(PATIENCE, command).await
+    }
+
+    /// As [`command`](Self::command), for one that may take longer than others.
+    pub(crate) async fn command_within(&mut self, limit: Duration, command: Json) -> Json {
+        let answer = self.try_command_within(limit, command.clone()).await;
         assert!(answer["error"].is_null(), "{command}: {answer}\n{}", self.report());
         answer
     }
 
     /// As [`command`](Self::command); the answer may be an error.
     pub(crate) async fn try_command(&mut self, command: Json) -> Json {
+        self.try_command_within(PATIENCE, command).await
+    }
+
+    async fn try_command_within(&mut self, limit: Duration, command: Json) -> Json {
         let line = format!("{command}\n");
         self.stdin.write_all(line.as_bytes()).await.expect("the peer runs");
         self.stdin.flush().await.expect("the peer runs");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + limit;
         loop {
             let line = self.next_line(deadline, "an answer").await;
             if line["event"].is_null() {
@@ -331,7 +351,7 @@ impl Peer {
         match timeout_at(deadline, self.lines.recv()).await {
             Ok(Some(line)) => line,
             Ok(None) => panic!("{:?} ended, {what} was due\n{}", self.kind, self.report()),
-            Err(_) => panic!("{:?}: no {what} in {PATIENCE:?}\n{}", self.kind, self.report()),
+            Err(_) => panic!("{:?}: no {what} in time\n{}", self.kind, self.report()),
         }
     }
 

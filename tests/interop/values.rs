@@ -98,6 +98,7 @@ pub(crate) fn samples(kind: Kind) -> Vec<Json> {
         }
         // js2p reads and writes what is beyond 32 bits as a float. A mebibyte takes it seconds.
         Kind::Js => samples.push(json!([9_007_199_254_740_992.0, -1_099_511_627_776.0])),
+        Kind::Bytestag => {}
     }
     samples
 }

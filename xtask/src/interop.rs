@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: tests against running py2p and js2p nodes.
+//! `cargo xtask interop`: tests against running py2p, js2p and Bytestag nodes.
 
 use std::env;
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
-/// Install py2p and js2p below target/interop, and run the tests that talk to them.
+/// Install py2p, js2p and Bytestag below target/interop, and run the tests that talk to them.
 ///
 /// Skipped where python3 or npm is missing; a failure there when CI=true is set.
 #[derive(clap::Args)]
@@ -37,26 +37,32 @@ pub(crate) fn run_in(root: &Path, filter: Option<&str>) -> Result<(), Box<dyn Er
         println!("\n==> interop: skipped, {what}");
         return Ok(());
     }
-    install(root, "py", "requirements.txt", |home| {
-        // py2p's SSL needs a Python older than 3.12.
-        let python = if PYTHON_3_11.is_here(root) { "python3.11" } else { "python3" };
-        let pip = format!("{home}/bin/python -m pip install --quiet --disable-pip-version-check");
-        vec![
-            Step::new("interop: virtualenv", &format!("{python} -m venv {home}")),
-            Step::new("interop: py2p", &format!("{pip} -r {home}/requirements.txt")),
-        ]
-    })?;
+    // py2p's SSL needs a Python older than 3.12.
+    install_python(root, "py", "py2p", "requirements.txt")?;
     install(root, "js", "package.json", |home| {
         // Without scripts: js2p's optional snappy would be compiled, or not, as the machine goes.
         let quiet = "--no-audit --no-fund --loglevel=error";
         let line = format!("npm install --ignore-scripts {quiet} --prefix {home}");
         vec![Step::new("interop: js2p", &line)]
     })?;
+    install_python(root, "bytestag", "Bytestag", "bytestag.txt")?;
     // A few at a time: a test starts up to five processes, and has deadlines to keep.
     let line = "cargo test -p rs2p --all-features --test interop -- --ignored --test-threads=3";
     let step = Step::new("interop", line).env("RS2P_INTEROP_PEERS", HOME);
     filter.into_iter().fold(step, Step::arg).run(root)?;
     Ok(())
+}
+
+/// Installs what `pins` says in a Python environment of its own.
+fn install_python(root: &Path, name: &str, what: &str, pins: &str) -> Result<(), Box<dyn Error>> {
+    install(root, name, pins, |home| {
+        let python = if PYTHON_3_11.is_here(root) { "python3.11" } else { "python3" };
+        let pip = format!("{home}/bin/python -m pip install --quiet --disable-pip-version-check");
+        vec![
+            Step::new("interop: virtualenv", &format!("{python} -m venv {home}")),
+            Step::new(format!("interop: {what}"), &format!("{pip} -r {home}/{pins}")),
+        ]
+    })
 }
 
 /// Makes a directory hold what `pins` says, unless it does already.

@@ -97,7 +97,7 @@ async fn writes_go_on_while_a_node_joins(kind: Kind, dialling: Dialling) {
             ours.finish(&[]).await;
             peer.finish_but_for(&["dictionary changed size during iteration"]).await;
         }
-        Kind::Js => {
+        Kind::Js | Kind::Bytestag => {
             ours.finish(&[peer.node_id()]).await;
             peer.finish_dictionary().await;
         }
