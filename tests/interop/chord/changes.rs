@@ -2,10 +2,13 @@
 
 use serde_json::json;
 
+use crate::chord::dht::pairs;
 use crate::chord::pairs::Joining;
 use crate::node::Dialling;
 use crate::peer::Kind;
 use crate::{LIMIT, run_within};
+
+const SOME: usize = 6;
 
 async fn changes_and_deletions_go_both_ways() {
     let (mut ours, mut peer) = Joining::Before.pair(Kind::Py, Dialling::Us).await;
@@ -36,6 +39,52 @@ async fn changes_and_deletions_go_both_ways() {
     peer.comes_to_read("a", &json!(5)).await;
     ours.finish(&[peer.node_id()]).await;
     peer.finish().await;
+}
+
+/// js2p tells nobody what it deletes at its own positions, and its user cannot tell a key that is
+/// gone from one that is late.
+async fn deletions_go_both_ways(dialling: Dialling) {
+    let (mut ours, mut peer) = Joining::Before.pair(Kind::Js, dialling).await;
+    let (of_ours, of_theirs) = (pairs("ours", SOME), pairs("theirs", SOME));
+    for (key, value) in &of_ours {
+        ours.set(key, value).await;
+    }
+    peer.set_all(&of_theirs).await;
+    for (key, value) in of_theirs.iter().rev() {
+        ours.comes_to_read(key, value).await;
+    }
+    peer.comes_to_have_all(&of_ours).await;
+    let all = of_ours.iter().chain(&of_theirs).map(|(key, _)| key.clone());
+    let (of_them, of_us): (Vec<_>, Vec<_>) =
+        all.enumerate().partition(|(number, _)| number % 2 == 0);
+    for (_, key) in &of_them {
+        peer.del(&json!(key)).await;
+    }
+    for (_, key) in &of_us {
+        ours.del(key).await;
+    }
+    for (_, key) in of_them.iter().chain(&of_us) {
+        ours.comes_to_read(key, &json!(null)).await;
+        // It does not come back.
+        assert_eq!(ours.get(key).await, json!(null), "{key}");
+    }
+    for (_, key) in of_them.iter().chain(&of_us).take(4) {
+        peer.comes_to_miss(key).await;
+    }
+    for (key, value) in &of_ours {
+        ours.set(key, value).await;
+    }
+    peer.comes_to_have_all(&of_ours).await;
+    ours.finish(&[peer.node_id()]).await;
+    peer.finish().await;
+}
+
+#[test]
+#[ignore = "cargo xtask interop runs it"]
+fn deletions_of_ours_and_js2p_go_both_ways() {
+    run_within(3 * LIMIT, async {
+        deletions_go_both_ways(Dialling::Us).await;
+    });
 }
 
 #[test]

@@ -57,6 +57,11 @@ impl Peer {
         answer["stored_by"].as_array().into_iter().flatten().map(ids).collect()
     }
 
+    /// Sets each entry of a map, at once as far as it does anything at once.
+    pub(crate) async fn update(&mut self, map: &Json) {
+        self.command(json!({"cmd": "update", "map": map})).await;
+    }
+
     /// Checks that each of these keys has its value. How many milliseconds each took.
     pub(crate) async fn has_all(&mut self, pairs: &[(String, Json)]) -> Vec<f64> {
         let keys: Vec<_> = pairs.iter().map(|(key, _)| key).collect();

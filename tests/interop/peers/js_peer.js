@@ -247,6 +247,10 @@ class ChordPeer extends DictionaryPeer {
         }
     }
 
+    cmd_update({ map }) {
+        this.node.update(fromJson(map));
+    }
+
     async cmd_get_many({ keys, timeout = 10, at_once = 10 }) {
         const values = [];
         const millis = [];

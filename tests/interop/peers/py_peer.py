@@ -308,6 +308,9 @@ class ChordPeer(DictionaryPeer):
                 stored_by.append(self.stored_by[:])
         return {"stored_by": stored_by}
 
+    def cmd_update(self, command):
+        self.node.update(from_json(command["map"]))
+
     def cmd_get_many(self, command):
         values, millis = [], []
         for key in command["keys"]:
