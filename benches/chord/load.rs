@@ -44,8 +44,18 @@ pub(crate) async fn puts(
 
 /// Reads each key once, by another node than that which wrote it.
 pub(crate) async fn gets(nodes: &[ChordSocket], count: usize, at_once: usize) -> Load {
+    gets_of(nodes, count, count, at_once).await
+}
+
+/// Reads so many times, each of `keys` keys in turn.
+pub(crate) async fn gets_of(
+    nodes: &[ChordSocket],
+    keys: usize,
+    count: usize,
+    at_once: usize,
+) -> Load {
     run(count, at_once, nodes, move |node, number| async move {
-        let number = (number + 5) % count;
+        let number = (number + 5) % keys;
         matches!(node.get(key(number)).await, Ok(Some(_)))
     })
     .await
