@@ -146,6 +146,11 @@ fn chord_join_holds() {
 }
 
 #[test]
+fn chord_join_holds_in_a_ring_hardly_larger_than_a_successor_list() {
+    assert_holds("chord/join", 20, 1..6);
+}
+
+#[test]
 fn chord_churn_holds() {
     assert_holds("chord/churn", 12, 1..2);
 }
@@ -221,6 +226,7 @@ const FOUND: &[(&str, &str, u32, u64)] = &[
     ("lost-tombstone", "sync/tombstones", 5, 1),
     ("odd-ties", "sync/leases", 6, 2),
     ("first-join", "chord/join", 40, 3),
+    ("long-step", "chord/join", 40, 1),
     ("lost-ack", "chord/crash", 12, 1),
     ("stale-owner", "chord/crash", 12, 1),
     ("hasty-lookup", "kad/lookup", 100, 1),

@@ -16,9 +16,9 @@ use super::node::Node;
 #[derive(Debug, Default)]
 pub(super) struct Circle {
     members: BTreeMap<NodeId, NodeIndex>,
-    /// Some members that nobody's list skips.
-    witnesses: BTreeSet<NodeId>,
-    /// Whether there have ever been as many of them as it takes.
+    /// Some members that nobody's list skips, and since when that is known.
+    witnesses: BTreeMap<NodeId, u64>,
+    /// Whether there were as many of them as it takes, before a list was another one.
     is_born: bool,
     /// Whether anything has changed since all was looked at.
     is_changed: bool,
@@ -28,6 +28,10 @@ pub(super) struct Circle {
 
 /// Witnesses to look for, by the length of the successor list: more than are needed, for some die.
 const SPARE: usize = 4;
+
+/// After how long nobody has a list under way any more that skips a member which nobody skips, in
+/// microseconds: who joins, or asks, takes over a list of some seconds ago.
+const SURE: u64 = 10_000_000;
 
 impl Circle {
     /// The member that a point belongs to.
@@ -78,6 +82,7 @@ impl Circle {
         self.members.insert(ring.me(), node);
         let Some(length) = length else { return Ok(()) };
         self.has_live_successor(world, node, ring)?;
+        self.is_born = self.sure_witnesses(world) > length;
         for (a, b) in gaps(ring) {
             let skipped: Vec<NodeId> = strictly_between(&self.witnesses, a, b);
             skipped.iter().for_each(|skipped| {
@@ -104,7 +109,9 @@ impl Circle {
             next.insert(*id, self.has_live_successor(world, *node, ring)?.unwrap_or(*id));
         }
         self.is_one_ring(&next)?;
-        self.has_principals(world, length)?;
+        if self.sure_witnesses(world) < 2 * (length + 1) {
+            self.find_witnesses(world, SPARE * (length + 1));
+        }
         self.is_changed = false;
         Ok(())
     }
@@ -173,21 +180,19 @@ impl Circle {
         Ok(())
     }
 
-    /// At least one more members than a list is long are skipped by nobody's list, if there are
-    /// twice as many.
+    /// At least one more members than a list is long are skipped by nobody's list, if that was so
+    /// before the last list changed. Members that die may leave fewer of them, in a ring that is
+    /// hardly larger than the list: every proof assumes that they do not.
     fn has_principals(&mut self, world: &World<Node>, length: usize) -> Result<(), Broken> {
-        if self.live_witnesses(world) > length {
+        if !self.is_born || self.sure_witnesses(world) > length {
             return Ok(());
         }
         self.find_witnesses(world, SPARE * (length + 1));
-        let found = self.live_witnesses(world);
-        let live = self.members.iter().filter(|(id, node)| is_member(world, **node, **id)).count();
-        self.is_born |= found > length;
-        // Those before it skip who has just come, until they hear of it: a ring that is hardly
-        // larger than the list may have too few others.
-        if found > length || !self.is_born || live < 2 * (length + 1) {
+        let found = self.witnesses.len();
+        if found > length {
             return Ok(());
         }
+        let live = self.members.iter().filter(|(id, node)| is_member(world, **node, **id)).count();
         let seen = format!(
             "only {found} of {live} members are skipped by nobody's list; it takes {}",
             length + 1
@@ -195,10 +200,13 @@ impl Circle {
         Err(Broken::anywhere(seen))
     }
 
-    fn live_witnesses(&self, world: &World<Node>) -> usize {
+    /// How many live members are known to be skipped by nobody's list, nor by one under way.
+    fn sure_witnesses(&self, world: &World<Node>) -> usize {
+        let now = world.sim.elapsed_micros();
         let is_live =
-            |id: &&NodeId| self.members.get(id).is_some_and(|node| is_member(world, *node, **id));
-        self.witnesses.iter().filter(is_live).count()
+            |id: &NodeId| self.members.get(id).is_some_and(|node| is_member(world, *node, *id));
+        let is_sure = |since: u64| now.saturating_sub(since) >= SURE;
+        self.witnesses.iter().filter(|(id, since)| is_sure(**since) && is_live(id)).count()
     }
 
     fn find_witnesses(&mut self, world: &World<Node>, most: usize) {
@@ -229,9 +237,16 @@ impl Circle {
                 principals.push(*id);
             }
         }
+        let now = world.sim.elapsed_micros();
+        let mut known = std::mem::take(&mut self.witnesses);
+        let (old, new): (Vec<NodeId>, _) =
+            principals.into_iter().partition(|id| known.contains_key(id));
+        self.witnesses = old.iter().filter_map(|id| known.remove_entry(id)).collect();
         // From all around the ring.
-        let each = (principals.len() / most).max(1);
-        self.witnesses = principals.into_iter().step_by(each).take(most).collect();
+        let room = most.saturating_sub(self.witnesses.len());
+        let new: Vec<NodeId> = new;
+        let each = (new.len() / room.max(1)).max(1);
+        self.witnesses.extend(new.into_iter().step_by(each).take(room).map(|id| (id, now)));
     }
 
     /// The share of nodes whose neighbours are exactly those that they should be.
@@ -258,10 +273,10 @@ fn gaps(ring: &Ring<NodeId>) -> impl Iterator<Item = (NodeId, NodeId)> {
     list.zip(ring.successors().iter().copied())
 }
 
-fn strictly_between(ids: &BTreeSet<NodeId>, a: NodeId, b: NodeId) -> Vec<NodeId> {
+fn strictly_between(ids: &BTreeMap<NodeId, u64>, a: NodeId, b: NodeId) -> Vec<NodeId> {
     let behind = (Bound::Excluded(a), Bound::Unbounded);
     let going_round = ids.range(behind).chain(ids.range(..a));
-    going_round.take_while(|id| between(a, **id, b)).copied().collect()
+    going_round.map(|(id, _)| *id).take_while(|id| between(a, *id, b)).collect()
 }
 
 fn is_member(world: &World<Node>, node: NodeIndex, id: NodeId) -> bool {

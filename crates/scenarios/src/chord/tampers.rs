@@ -1,6 +1,8 @@
 //! Bugs to plant into nodes of the DHT. They stand between a node and the world, and change what it
 //! says or hears.
 
+use std::time::Duration;
+
 use rs2p_base::{Input, Output, Time};
 use rs2p_simnet::{Fate, NodeIndex, Tamper};
 use rs2p_wire::{Limits, Message, SubFlag, Value};
@@ -11,6 +13,7 @@ use super::node::{Node, Told};
 /// The bugs, each with what is wrong.
 pub(super) const BUGS: &[(&str, &str)] = &[
     ("first-join", "who joins knows its successor only, as Chord was published at first"),
+    ("long-step", "after a minute, it takes over every second entry of its successor's list"),
     ("lost-ack", "one in three acknowledgements of writes is lost"),
     ("stale-owner", "an owner acknowledges what replaces a value, and keeps the old one"),
 ];
@@ -18,6 +21,7 @@ pub(super) const BUGS: &[(&str, &str)] = &[
 pub(super) fn bug(name: &str, node: NodeIndex) -> Option<Boxed> {
     Some(match name {
         "first-join" => Box::new(FirstJoin),
+        "long-step" => Box::new(LongStep::default()),
         "lost-ack" => Box::new(LostAck { count: node.0 }),
         "stale-owner" => Box::new(StaleOwner),
         _ => return None,
@@ -49,6 +53,31 @@ fn cut(list: &mut Vec<Value>, length: usize) -> bool {
     let is_longer = list.len() > length;
     list.truncate(length);
     is_longer
+}
+
+/// Skips members, once the ring is a safe one.
+#[derive(Default)]
+struct LongStep {
+    since: Option<Time>,
+}
+
+impl Tamper<Node> for LongStep {
+    fn input(&mut self, _: &mut Node, now: Time, input: Input) -> Option<Input> {
+        if now.since(*self.since.get_or_insert(now)) < Duration::from_secs(60) {
+            return Some(input);
+        }
+        rewrite(input, |payload| match payload {
+            [flag, word, _, Value::Array(list)] if is(flag, RING) && is(word, VIEW) => {
+                let mut place = 0;
+                list.retain(|_| {
+                    place += 1;
+                    place % 2 == 0
+                });
+                place > 0
+            }
+            _ => false,
+        })
+    }
 }
 
 /// Does not tell that it has kept something.
