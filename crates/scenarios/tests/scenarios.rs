@@ -171,6 +171,11 @@ fn chord_loss_holds() {
 }
 
 #[test]
+fn chord_mixed_holds() {
+    assert_holds("chord/mixed", 15, 1..2);
+}
+
+#[test]
 fn kad_lookup_holds() {
     assert_holds("kad/lookup", 40, 1..2);
 }

@@ -69,7 +69,7 @@ impl Circle {
         length: Option<usize>,
     ) -> Result<(), Broken> {
         self.is_changed = true;
-        let Some(chord) = world.machine(node).map(|node| &node.chord) else { return Ok(()) };
+        let Some(chord) = world.machine(node).and_then(Node::chord) else { return Ok(()) };
         let Some(ring) = chord.ring() else {
             self.members.remove(&chord.id());
             return Ok(());
@@ -249,8 +249,8 @@ impl Circle {
         self.witnesses.extend(new.into_iter().step_by(each).take(room).map(|id| (id, now)));
     }
 
-    /// The share of nodes whose neighbours are exactly those that they should be.
-    pub(super) fn in_order(&self, world: &World<Node>) -> f64 {
+    /// The share of so many nodes whose neighbours are exactly those that they should be.
+    pub(super) fn in_order(&self, world: &World<Node>, nodes: usize) -> f64 {
         let live: Vec<(NodeId, NodeIndex)> = self
             .members
             .iter()
@@ -263,7 +263,7 @@ impl Circle {
             let (next, last) = (live[(at + 1) % count].0, live[(at + count - 1) % count].0);
             count == 1 || ring.successor() == Some(next) && ring.predecessor() == Some(last)
         };
-        (0..count).filter(is_right).count() as f64 / world.counting().count().max(1) as f64
+        (0..count).filter(is_right).count() as f64 / nodes.max(1) as f64
     }
 }
 
@@ -284,5 +284,5 @@ fn is_member(world: &World<Node>, node: NodeIndex, id: NodeId) -> bool {
 }
 
 fn ring_of(world: &World<Node>, node: NodeIndex) -> Option<&Ring<NodeId>> {
-    world.machine(node)?.chord.ring()
+    world.machine(node)?.chord()?.ring()
 }

@@ -2,6 +2,7 @@
 
 mod circle;
 mod node;
+mod old;
 mod options;
 mod tampers;
 mod truth;
@@ -27,6 +28,7 @@ use rs2p_wire::Value;
 use crate::mesh::{distribution, histogram};
 use circle::Circle;
 use node::{Node, Told};
+use old::Old;
 use options::Options;
 use truth::{Key, Truth, WriteId};
 use users::{Deed, Workload};
@@ -42,6 +44,8 @@ pub struct ChordLayer {
     patience: Duration,
     /// For how long the ring may be out of order after a cut, in microseconds.
     settle: u64,
+    /// The share of nodes that are limited to the old messages.
+    old: f64,
     bug: Option<String>,
     seed: u64,
     ids: Vec<NodeId>,
@@ -86,6 +90,9 @@ struct Phase {
     bytes_before: u64,
     ok: u64,
     failed: u64,
+    /// Reads of old nodes: those that gave what they must, and the rest.
+    old_ok: u64,
+    old_failed: u64,
     acknowledged: u64,
     unacknowledged: u64,
     lookups: u64,
@@ -104,6 +111,8 @@ impl Phase {
             bytes_before,
             ok: 0,
             failed: 0,
+            old_ok: 0,
+            old_failed: 0,
             acknowledged: 0,
             unacknowledged: 0,
             lookups: 0,
@@ -157,6 +166,34 @@ impl ChordLayer {
         self.phase.reads.saturating_record(took);
         self.reads.saturating_record(took);
         Ok(())
+    }
+
+    /// An old node may miss something: it is counted, and no more.
+    fn on_old_read(
+        &mut self,
+        world: &World<Node>,
+        node: NodeIndex,
+        request: RequestId,
+        value: Option<&Value>,
+    ) {
+        let key = (node, world.sim.lives(node), request);
+        let Some(open) = self.open.remove(&key) else { return };
+        match self.truth.judge(open.key, open.begun, value) {
+            Ok(()) => self.phase.old_ok += 1,
+            Err(_) => self.phase.old_failed += 1,
+        }
+    }
+
+    /// Whether a node is limited to the old messages: they are spread evenly, the first is not one.
+    fn is_old(&self, node: NodeIndex) -> bool {
+        let before = |node: f64| (node * self.old).floor();
+        before(f64::from(node.0) + 1.0) > before(f64::from(node.0))
+    }
+
+    /// The share of the nodes that should be members whose neighbours are as they should be.
+    fn in_order(&self, world: &World<Node>) -> f64 {
+        let nodes = world.counting().filter(|node| !self.is_old(*node)).count();
+        self.circle.in_order(world, nodes)
     }
 
     fn on_written(&mut self, now: u64, open: Open, result: &Result<Option<Value>, WriteError>) {
@@ -229,7 +266,11 @@ impl ChordLayer {
         }
         self.is_frozen = is_frozen;
         for node in world.sim.nodes().collect::<Vec<_>>() {
-            world.call(node, |node, now| node.chord.pause_upkeep(now, is_frozen));
+            world.call(node, |node, now| {
+                if let Some(chord) = node.chord_mut() {
+                    chord.pause_upkeep(now, is_frozen);
+                }
+            });
         }
     }
 
@@ -260,6 +301,8 @@ impl Trial for ChordLayer {
             ("ordered_s", "seconds into the phase from which on all had them"),
             ("ok", "share of the reads that gave what they must, in time"),
             ("reads", "reads that ended"),
+            ("old_reads", "reads that ended of nodes limited to the old messages"),
+            ("old_ok", "share of them that gave what they must"),
             ("acked", "writes that were acknowledged"),
             ("unacked", "writes that were not, in time"),
             ("lost", "keys of which no node has what a read must give"),
@@ -290,6 +333,7 @@ impl Trial for ChordLayer {
             config: options.config(seed),
             patience: options.patience(seed),
             settle: options.settle(seed),
+            old: options.old.clamp(0.0, 1.0),
             bug: bug.map(Into::into),
             seed,
             ids: Vec::new(),
@@ -311,7 +355,7 @@ impl Trial for ChordLayer {
     }
 
     fn start(&mut self, new: NewNode<Node>) -> Node {
-        let NewNode { node, address, mut seeds, seed, lives, former } = new;
+        let NewNode { node, address, mut seeds, seed, lives, mut former } = new;
         if self.phases > 1 {
             // Who joins a ring knows members of it: else it would begin one of its own.
             let mut rng = stream(self.seed, "knows", u64::from(node.0) << 32 | lives);
@@ -322,17 +366,20 @@ impl Trial for ChordLayer {
         let salt = format!("life {lives} of run {}", self.seed);
         birth.id = NodeId::derive(&address.to_string(), &birth.protocol.id(), &salt);
         if let Some(former) = &former {
-            birth.id = former.chord.id();
+            birth.id = former.chord().map_or(birth.id, Chord::id);
         }
         let index = node.0 as usize;
         if self.ids.len() <= index {
             self.ids.resize(index + 1, birth.id);
         }
         self.ids[index] = birth.id;
+        if self.is_old(node) {
+            return Node::old(Old::new(birth));
+        }
         let mut chord = Chord::new(birth, self.config.clone());
         let disk = self.disks.entry(node).or_default();
-        match former {
-            Some(Node { chord: mut former, .. }) => {
+        match former.as_mut().and_then(Node::chord_mut) {
+            Some(former) => {
                 let Ok(()) = disk.write(former.take_changes());
                 let Ok(records) = disk.records();
                 if let Err(error) = chord.restore(records) {
@@ -375,15 +422,18 @@ impl Trial for ChordLayer {
     fn act(&mut self, world: &mut World<Node>, workload: &Workload, rng: &mut Xoshiro256PlusPlus) {
         self.freeze(world, workload.frozen);
         let (ids, circle) = (&self.ids, &self.circle);
-        let is_member = |node: NodeIndex| circle.contains(ids[node.0 as usize]);
-        let Some(plan) = workload.plan(world, rng, is_member) else { return };
+        let is_user = |node: NodeIndex| self.is_old(node) || circle.contains(ids[node.0 as usize]);
+        let Some(plan) = workload.plan(world, rng, is_user) else { return };
+        let plan = if self.is_old(plan.node) { plan.reading() } else { plan };
         let (begun, is_strict) = (world.sim.elapsed_micros(), self.is_strict(world));
         let deed = plan.deed;
         let write =
             (plan.writes()).then(|| self.truth.begin(plan.key, deed == Deed::Delete, begun));
         let number = write.unwrap_or_default();
-        let request = world
-            .call(plan.node, |node, now| plan.begin(&mut node.chord, now, number, self.patience));
+        let request = world.call(plan.node, |node, now| match node.old_mut() {
+            Some(old) => Some(old.get(now, &plan.key.name())),
+            None => plan.begin(node.chord_mut()?, now, number, self.patience),
+        });
         match request.flatten() {
             Some(request) => {
                 let owners = self.owners(world, plan.key, deed);
@@ -403,6 +453,10 @@ impl Trial for ChordLayer {
     fn heard(&mut self, world: &World<Node>, node: NodeIndex, told: Told) -> Verdict {
         match told {
             Told::User(event) => self.on_event(world, node, &event),
+            Told::Read(request, value) => {
+                self.on_old_read(world, node, request, value.as_ref());
+                Ok(())
+            }
             Told::RingChanged => {
                 let length = self.length(world);
                 let changed = self.circle.on_changed(world, node, length);
@@ -414,7 +468,7 @@ impl Trial for ChordLayer {
     fn check(&mut self, world: &World<Node>) -> Verdict {
         let now = world.sim.elapsed_micros();
         self.forget_gone(world);
-        let is_in_order = self.circle.in_order(world) >= 1.0;
+        let is_in_order = self.in_order(world) >= 1.0;
         let since = self.phase.ordered_since.filter(|_| is_in_order);
         self.phase.ordered_since = since.or(is_in_order.then_some(now));
         let mut ring = self.circle.look(world, self.config.successors);
@@ -439,7 +493,7 @@ impl Trial for ChordLayer {
         let ended = phase.ok + phase.failed;
         let mut figures = BTreeMap::from([
             ("members", members),
-            ("in_order", self.circle.in_order(world)),
+            ("in_order", self.in_order(world)),
             ("reads", ended as f64),
             ("acked", phase.acknowledged as f64),
             ("unacked", phase.unacknowledged as f64),
@@ -461,6 +515,11 @@ impl Trial for ChordLayer {
         }
         if ended > 0 {
             figures.insert("ok", phase.ok as f64 / ended as f64);
+        }
+        let old = phase.old_ok + phase.old_failed;
+        if old > 0 {
+            figures.insert("old_reads", old as f64);
+            figures.insert("old_ok", phase.old_ok as f64 / old as f64);
         }
         if phase.lookups > 0 {
             figures.insert("found", phase.found as f64 / phase.lookups as f64);
@@ -488,7 +547,7 @@ impl Trial for ChordLayer {
 
     fn sample(&mut self, world: &World<Node>) -> Vec<(&'static str, &'static str, f64)> {
         let (ended, ok) = std::mem::take(&mut self.sampled);
-        let mut values = vec![("members in order", "", self.circle.in_order(world))];
+        let mut values = vec![("members in order", "", self.in_order(world))];
         if ended > 0 {
             values.push(("reads that succeed", "", ok as f64 / ended as f64));
         }

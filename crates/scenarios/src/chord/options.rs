@@ -12,6 +12,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     announces: bool,
+    /// The share of nodes that are limited to the old messages.
+    pub(super) old: f64,
     copies: Option<usize>,
     successors: Option<usize>,
     shortcuts: Option<usize>,

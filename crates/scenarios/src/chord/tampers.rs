@@ -33,7 +33,7 @@ struct FirstJoin;
 
 impl Tamper<Node> for FirstJoin {
     fn input(&mut self, node: &mut Node, _: Time, input: Input) -> Option<Input> {
-        if node.chord.ring().is_some() {
+        if node.chord().is_none_or(|chord| chord.ring().is_some()) {
             return Some(input);
         }
         rewrite(input, |payload| match payload {
@@ -123,7 +123,9 @@ impl Tamper<Node> for StaleOwner {
             }
             let table = table.as_u64().and_then(|at| rs2p_chord::Table::ALL.get(at as usize));
             let (Some(table), Some(name)) = (table, key.as_slice()) else { return false };
-            let Some(held) = node.chord.record(*table, name) else { return false };
+            let Some(held) = node.chord().and_then(|chord| chord.record(*table, name)) else {
+                return false;
+            };
             *time = held.version.time.into();
             *author = Value::Binary(held.version.author.to_bytes().to_vec());
             *value = held.value.as_ref().map_or(Value::Nil, rs2p_wire::Encoded::to_value);

@@ -133,6 +133,11 @@ impl Workload {
 }
 
 impl Plan {
+    /// The same of one who only reads.
+    pub(super) fn reading(self) -> Self {
+        Self { deed: Deed::Get, ..self }
+    }
+
     /// Begins it.
     pub(super) fn begin(
         self,

@@ -38,7 +38,7 @@ pub(super) fn judge(world: &World<Node>, truth: &Truth, load: &mut Histogram<u64
     load.reset();
     let mut latest: BTreeMap<Bytes, Latest> = BTreeMap::new();
     for node in world.counting() {
-        let Some(chord) = world.machine(node).map(|node| &node.chord) else { continue };
+        let Some(chord) = world.machine(node).and_then(Node::chord) else { continue };
         let mut records = 0;
         for (spot, record) in chord.records() {
             records += 1;
