@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use rand::RngExt as _;
 use rs2p_base::Time;
 
 use crate::event::DhtEvent;
@@ -13,31 +14,45 @@ use crate::search::{Search, Wants};
 /// How often buckets are looked through (spec, section 6).
 const CHECK: Duration = Duration::from_secs(900);
 
-/// The look-up of random keys, one bucket after the other.
+/// How long after a join, at most, the own neighbourhood is looked into once more: those who joined
+/// at the same time did not know of each other.
+const SECOND_LOOK: Duration = Duration::from_secs(90);
+
+/// The look-up of random keys, one bucket after the other, and of the own neighbourhood.
 #[derive(Debug, Default)]
 pub(crate) struct Refresh {
-    buckets: VecDeque<u32>,
+    places: VecDeque<Place>,
     is_under_way: bool,
     next: Option<Time>,
+    /// When the own neighbourhood is due.
+    neighbours: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Bucket(u32),
+    Neighbours,
 }
 
 impl Refresh {
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.next
+        self.next.into_iter().chain(self.neighbours).min()
     }
 }
 
 impl Dht {
     /// Looks into all buckets up to that of the nearest known node.
     pub(crate) fn refresh_all(&mut self, now: Time) {
-        self.refresh.buckets = (0..self.table.buckets().len() as u32).collect();
+        self.refresh.places = (0..self.table.buckets().len() as u32).map(Place::Bucket).collect();
         self.refresh.next = Some(now + CHECK);
+        let soon = SECOND_LOOK.mul_f64(self.rng.random_range(0.3..1.0));
+        self.refresh.neighbours = Some(now + soon);
         self.refresh_next(now);
     }
 
     fn refresh_stale(&mut self, now: Time) {
         let stale = self.table.stale(since_epoch(now), self.config.refresh);
-        self.refresh.buckets = stale.collect();
+        self.refresh.places = stale.map(Place::Bucket).collect();
         self.refresh.next = Some(now + CHECK);
         self.remember();
         self.refresh_next(now);
@@ -47,9 +62,15 @@ impl Dht {
         if self.refresh.is_under_way {
             return;
         }
-        let Some(bucket) = self.refresh.buckets.pop_front() else { return };
-        let Some(key) = self.id.random_in_bucket(bucket, &mut self.rng) else { return };
-        self.table.touch(since_epoch(now), bucket);
+        let key = match self.refresh.places.pop_front() {
+            Some(Place::Neighbours) => Some(self.id),
+            Some(Place::Bucket(bucket)) => {
+                self.table.touch(since_epoch(now), bucket);
+                self.id.random_in_bucket(bucket, &mut self.rng)
+            }
+            None => None,
+        };
+        let Some(key) = key else { return };
         self.refresh.is_under_way = true;
         let request = self.next_request();
         let search = Search::new(self, key, Wants::Nodes);
@@ -75,6 +96,11 @@ impl Dht {
     pub(crate) fn look_after(&mut self, now: Time) {
         if self.joiner.poll_timeout().is_some_and(|at| at <= now) {
             self.join_by_itself(now);
+        }
+        if self.refresh.neighbours.is_some_and(|at| at <= now) {
+            self.refresh.neighbours = Some(now + CHECK);
+            self.refresh.places.push_front(Place::Neighbours);
+            self.refresh_next(now);
         }
         if self.refresh.next.is_some_and(|at| at <= now) {
             self.refresh_stale(now);
