@@ -53,8 +53,6 @@ pub(crate) struct Copies {
     told_by: VecMap<NodeId, Time>,
     /// The successor that has this member for its predecessor.
     pub(crate) followed_by: Option<NodeId>,
-    /// Who owned this member's stretch when it joined, until it is settled.
-    pub(crate) joined_behind: Option<NodeId>,
     /// Since when this member waits for what is its own.
     waits: Option<Time>,
 }
@@ -200,12 +198,7 @@ impl Chord {
             let next = list.first().copied();
             match (predecessor, next) {
                 (Some(predecessor), Some(next)) if now.since(since) < SETTLE => {
-                    let own = Stretch { from: id, to: next };
-                    self.compare(now, predecessor, own);
-                    // Somebody who has come between may not have it either.
-                    if let Some(other) = self.copies.joined_behind.filter(|it| *it != predecessor) {
-                        self.compare(now, other, own);
-                    }
+                    self.compare(now, predecessor, Stretch { from: id, to: next });
                     wait = SOON * 3;
                 }
                 _ => self.settle_in(),
@@ -216,8 +209,8 @@ impl Chord {
     }
 
     fn settle_in(&mut self) {
-        (self.is_settled, self.is_complete) = (true, true);
-        (self.copies.waits, self.copies.joined_behind) = (None, None);
+        self.is_settled = true;
+        self.copies.waits = None;
         self.stack.tell(ChordEvent::Settled);
     }
 
@@ -362,8 +355,7 @@ impl Chord {
             work = left;
             if own == *sum {
                 // Who has another successor may lack what that one took in the asker's place.
-                // And who has just come itself does not know what there is.
-                if stretch.from != from || ring_next == Some(from) && self.is_complete {
+                if stretch.from != from || ring_next == Some(from) {
                     same.push(*stretch);
                 }
             } else if sum.count == 0 {

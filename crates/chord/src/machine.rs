@@ -40,8 +40,6 @@ pub struct Chord {
     pub(crate) ring: Option<Ring<NodeId>>,
     /// Whether all is here that neighbours held for this member.
     pub(crate) is_settled: bool,
-    /// Whether this member has been settled before: until then it cannot tell others what there is.
-    pub(crate) is_complete: bool,
     pub(crate) joining: Option<Joining>,
     /// Until when a member that is alone waits for what a peer that stores has to tell.
     pub(crate) merging: Option<Time>,
@@ -137,7 +135,6 @@ impl Chord {
             config,
             ring: None,
             is_settled: false,
-            is_complete: false,
             joining: None,
             merging: None,
             leaving: None,

@@ -247,7 +247,7 @@ impl Chord {
         self.joining = None;
         self.timers.set(Timer::Join, None);
         self.ring = Some(ring);
-        (self.is_settled, self.is_complete) = (is_settled, is_settled);
+        self.is_settled = is_settled;
         self.choose_greeting();
         self.stack.below.greet_all(now);
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -341,7 +341,6 @@ impl Chord {
             }
             let ring = Ring::joined(id, length, predecessor, &its);
             self.become_member(now, ring, false);
-            self.copies.joined_behind = Some(predecessor);
             self.give_hint(now, predecessor);
         }
         let Some(ring) = self.ring.as_mut() else { return };
@@ -472,7 +471,7 @@ impl Chord {
         let Some(leaving) = self.leaving.take() else { return };
         self.timers.set(Timer::Leave, None);
         self.timers.set(Timer::Join, leaving.joins_again.then_some(now));
-        (self.ring, self.is_settled, self.is_complete) = (None, false, false);
+        (self.ring, self.is_settled) = (None, false);
         self.end_handing_over();
         self.end_upkeep();
         self.choose_greeting();

@@ -115,14 +115,6 @@ impl Chord {
         }
     }
 
-    /// Who may know what this node, which has just come, does not.
-    fn way_on_behind(&self, hops: &[NodeId]) -> Option<NodeId> {
-        let is_short = hops.len() < MAX_HOPS / 2;
-        let ring = self.ring.as_ref().filter(|_| !self.is_complete && is_short)?;
-        let behind = ring.predecessor().filter(|behind| !hops.contains(behind))?;
-        self.has_room(behind).then_some(behind)
-    }
-
     fn go(&mut self, now: Time, way: Way, mut request: Request) {
         let to = match way {
             Way::Here => return self.serve(now, request),
@@ -131,9 +123,7 @@ impl Chord {
             }
             Way::Behind(to) => {
                 request.stays = true;
-                if let Op::List(_, end) = &mut request.op
-                    && end.is_none()
-                {
+                if let Op::List(_, end) = &mut request.op {
                     *end = self.ring.as_ref().and_then(Ring::successor);
                 }
                 to
@@ -166,10 +156,7 @@ impl Chord {
         }
         // Who is alone says so, whatever it waits for.
         let stays = request.stays || self.is_alone() && matches!(request.op, Op::Find);
-        let way = match stays {
-            true => self.way_on_behind(&request.hops).map_or(Way::Here, Way::Behind),
-            false => self.way(now, request.target, &request.hops),
-        };
+        let way = if stays { Way::Here } else { self.way(now, request.target, &request.hops) };
         if way == Way::Here {
             if self.ring.is_some() {
                 self.serve(now, request);
