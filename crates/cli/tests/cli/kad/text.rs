@@ -26,7 +26,7 @@ fn people_get_plain_lines() {
         "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d  is at 1 node",
         "all is done",
         "hello",
-        "bits in common",
+        "in common with this node",
         &nodes[0].address,
         "text: 1 file, ",
         "magnet:?xt=urn:bstagih:",
