@@ -34,6 +34,8 @@ pub(crate) fn run(args: &KadArgs) -> Result<(), Failure> {
 struct KadNode {
     node: DhtNode,
     events: AsyncMutex<EventStream<DhtEvent>>,
+    /// Whether it was told that the node is in a network.
+    joined: AsyncMutex<bool>,
     /// What becomes of the router's port, until that is over.
     forwarding: AsyncMutex<Option<PortMappingChanges>>,
     store: Option<PathBuf>,
@@ -81,7 +83,8 @@ impl KadNode {
         let events = node.machine().subscribe(config, wanted, |_| 128).map_err(Failure::failed)?;
         let (store, share, capacity) = (store.clone(), share.clone(), capacity.0);
         let forwarding = node.port_mapping().map(PortMapping::changes).into();
-        Ok(Self { node, events: events.into(), forwarding, store, capacity, share })
+        let joined = AsyncMutex::new(false);
+        Ok(Self { node, events: events.into(), joined, forwarding, store, capacity, share })
     }
 }
 
@@ -135,6 +138,15 @@ impl Layer for KadNode {
     async fn next_event(&self) -> Option<Told> {
         let mut events = self.events.lock().await;
         let mut forwarding = self.forwarding.lock().await;
+        let mut joined = self.joined.lock().await;
+        // A join that was asked for has an answer, and needs no event besides.
+        let mut tell = |event: DhtEvent| match event {
+            DhtEvent::Joined { request: Some(_), .. } if *joined => None,
+            event => {
+                *joined |= matches!(event, DhtEvent::Joined { result: Ok(_), .. });
+                telling::event(&event)
+            }
+        };
         loop {
             let change = async {
                 match &mut *forwarding {
@@ -143,7 +155,7 @@ impl Layer for KadNode {
                 }
             };
             let told = tokio::select! {
-                event = events.recv() => session::event(event, |event| telling::event(&event))?,
+                event = events.recv() => session::event(event, &mut tell)?,
                 change = change => match change {
                     Some(state) => telling::forwarding(&state),
                     None => {

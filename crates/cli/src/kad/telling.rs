@@ -9,8 +9,7 @@ use crate::session::{Style, Told};
 /// goes: a single file is many.
 pub(super) fn event(event: &DhtEvent) -> Option<Told> {
     match event {
-        // A join that was asked for has an answer.
-        DhtEvent::Joined { request: None, result: Ok(contacts) } => {
+        DhtEvent::Joined { result: Ok(contacts), .. } => {
             let text = format!("in a network; {} known", nodes(*contacts));
             Some(Told::event("joined").field("contacts", *contacts).line([(Style::Good, text)]))
         }
